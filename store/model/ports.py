@@ -1,0 +1,193 @@
+"""The ports: what Bursar needs of a gateway and of a usage warehouse, without knowing whose it is.
+
+A `GatewayReader` looks, an `Actuator` touches. Only the steps apply, verify and revert are ever given an Actuator.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from store.model.remedy import Action, ActionKind, Settings
+from store.model.usage import Cube, Intake, Quarantined, RecordTable, Role, Scope, SourceState, UsageRecord, Window
+
+Clock = Callable[[], datetime]
+"""Now, in UTC."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Capabilities(_Value):
+    """What a gateway can do for us. Autonomy needs readback, marker and probe."""
+
+    handles: frozenset[ActionKind]
+    readback: bool
+    marker: bool
+    cas: bool
+    idempotency: bool
+    probe: bool
+    propagation_seconds: int
+    permissions: tuple[str, ...] = ()
+
+
+class Observed(_Value):
+    """What a gateway holds for one action's kind and target now. `value` {}: not set. `marker`: whose change it is."""
+
+    value: Settings
+    marker: str | None
+    version: str | None
+
+
+class Preview(_Value):
+    """What an action would change, for people: `before` and `after` as plain text."""
+
+    before: str
+    after: str
+
+
+class Applied(_Value):
+    """What a call to change a gateway did.
+
+    done: the gateway says that it holds the value. conflict: compare-and-set refused, nothing changed.
+    refused: the gateway said no, nothing changed. unsure: no trustworthy answer (timeout, 5xx, garbage):
+    observe before anything else.
+    """
+
+    status: Literal["done", "conflict", "refused", "unsure"]
+    version: str | None = None
+    detail: str = ""
+
+
+class Probed(_Value):
+    """Whether live traffic of the target meets the change. no: the change is not in force (yet)."""
+
+    status: Literal["yes", "no", "unsure"]
+    detail: str = ""
+
+
+class Unreadable(Exception):
+    """The gateway could not be read: what was asked, of whom, and what came back."""
+
+
+class GatewayReader(Protocol):
+    """Looks at a gateway; never changes it. Handed to propose, rule and observe."""
+
+    @property
+    def name(self) -> str:
+        """The gateway's name in the configuration."""
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """What this gateway can do; no I/O."""
+        ...
+
+    def observe(self, action: Action) -> Observed:
+        """Read what the gateway holds now for the action's kind and target (and `from_model`, for an alias).
+
+        Raises:
+            Unreadable: no trustworthy answer.
+        """
+        ...
+
+    def preview(self, action: Action) -> Preview:
+        """Before and after in words; no I/O."""
+        ...
+
+
+class Actuator(Protocol):
+    """Changes a gateway. Handed to apply, verify and revert only. No method raises for a gateway's fault."""
+
+    def apply(
+        self, action: Action, *, marker: str, idempotency_key: str, expected_version: str | None, expires_at: datetime
+    ) -> Applied:
+        """Set the absolute value, with our marker; the gateway drops it by itself at `expires_at` where it can.
+
+        Where the gateway has compare-and-set, a version other than `expected_version` is a conflict.
+        Applying twice equals applying once.
+        """
+        ...
+
+    def probe(self, action: Action, *, marker: str) -> Probed:
+        """Ask the live data path whether the change is in force."""
+        ...
+
+    def revert(self, action: Action, *, marker: str, idempotency_key: str, expected_version: str | None) -> Applied:
+        """Restore `action.was`, only where the value and marker are still ours; otherwise conflict."""
+        ...
+
+
+class Warehouse(Protocol):
+    """Usage records and their rollups. One process writes; all reads are of deduplicated records."""
+
+    def append(self, records: Sequence[UsageRecord], *, role: Role = "metered") -> Intake:
+        """Add records; idempotent and order-free by `record_id`. Marks the buckets that changed as dirty."""
+        ...
+
+    def quarantine(self, rows: Sequence[Quarantined]) -> None:
+        """Keep rows that cannot be right, with their reasons; the same row twice is kept once."""
+        ...
+
+    def roll_up(self) -> Window | None:
+        """Recompute all dirty 5-minute and hourly buckets in one transaction; the span they covered, or None."""
+        ...
+
+    def cube(
+        self, window: Window, *, bucket_seconds: int, dims: Sequence[str], scope: Scope = ..., role: Role = "metered"
+    ) -> Cube:
+        """Rollup rows of buckets that start in the window, summed over all other dimensions.
+
+        `bucket_seconds` is 300, 3600 or a multiple of 3600.
+        """
+        ...
+
+    def records(
+        self,
+        window: Window,
+        *,
+        scope: Scope = ...,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        role: Role = "metered",
+    ) -> RecordTable:
+        """Deduplicated records with occurred_at in the window, oldest first; `limit` keeps the newest."""
+        ...
+
+    def sources(self) -> list[SourceState]:
+        """How far each source has come."""
+        ...
+
+    def unpriced(self, window: Window) -> list[tuple[str, str, int, int]]:
+        """(provider, model, records, tokens) of rows that have tokens and no price."""
+        ...
+
+    def quarantined(self, *, limit: int = 100) -> list[Quarantined]:
+        """The newest quarantined rows."""
+        ...
+
+    def snapshot(self, window: Window, folder: Path) -> Path:
+        """Write the deduplicated records of the window, both roles, to one Parquet file in the folder; its path."""
+        ...
+
+    def load_snapshot(self, path: Path) -> Intake:
+        """Append the records of a snapshot."""
+        ...
+
+    def close(self) -> None:
+        """Release the engine's files."""
+        ...
+
+
+class Source(Protocol):
+    """Turns what one door delivers into records. Rows that cannot be right come out as Quarantined."""
+
+    def read(self, paths: Iterable[Path]) -> Iterable[UsageRecord | Quarantined]:
+        """Rows in file order, lazily; memory does not grow with the number of rows.
+
+        Raises:
+            BadInput: a file cannot be read at all.
+        """
+        ...
