@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, ActionKind, Settings
 from store.model.usage import Cube, Intake, Quarantined, RecordTable, Role, Scope, SourceState, UsageRecord, Window
 
@@ -133,6 +134,10 @@ class Warehouse(Protocol):
 
     def roll_up(self) -> Window | None:
         """Recompute all dirty 5-minute and hourly buckets in one transaction; the span they covered, or None."""
+        ...
+
+    def reprice(self, table_for: Callable[[Iterable[PriceKey]], PriceTable]) -> int:
+        """Set the cost of rows that had no price and whose model is known by now; marks their buckets as dirty."""
         ...
 
     def cube(

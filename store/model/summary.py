@@ -29,6 +29,10 @@ class RemedyLine(_Noun):
     saved_mid: int = 0
     saved_high: int = 0
     cash_saved_mid: int = 0
+    measured_seconds: int = 0
+    """The length of the measured windows, to set `saved_*` beside `expected_per_day`; 0: not measured."""
+    decided_at: AwareDatetime | None = None
+    applied_at: AwareDatetime | None = None
     note: str = ""
 
 

@@ -1,0 +1,83 @@
+"""The names that `Finding.facts` may hold; what is not known is absent. Money in nano-USD, shares in [0, 1].
+
+- spend: run_rate_nanos_per_hour, baseline_nanos_per_hour (now; in the reference), requests_per_minute_now,
+  requests_per_minute_normal (means), requests_per_minute_p95_normal (over active minutes of the reference),
+  nanos_per_request_now, nanos_per_request_before, growth_share (requests now / in the reference - 1)
+- models: model, provider, previous_model, model_share_now, model_share_before (of requests)
+- sessions: session_id, session_calls, session_nanos, session_calls_p99_normal, repeated_call_share
+- key: api_key_id, key_is_new_to_models, key_is_new_to_regions, off_hours_share, key_environment
+- users: end_user, end_user_share_now, end_user_share_before (of spend), users_now, users_before, sessions_now,
+  sessions_before (distinct an hour)
+- retries: attempts_per_success_now, attempts_per_success_normal, error_share_now, error_share_normal,
+  unique_prompt_share
+- cache: cache_hit_ratio_now, cache_hit_ratio_before, cache_write_share_now (of input), prefix_tokens,
+  prefix_changes_share, reuse_gap_seconds_p50
+- sizes: output_tokens_p95_now, output_tokens_p95_normal, length_finish_share_now, reasoning_share_now,
+  reasoning_share_before (of output)
+- environment: the one environment of the scope's traffic, or "mixed"
+"""
+
+from agent.analyst.columns import Calls
+from agent.analyst.forensics.money import per_minute_p95
+from agent.analyst.notebook import Datum, Notebook
+
+FACTS = (
+    "run_rate_nanos_per_hour",
+    "baseline_nanos_per_hour",
+    "requests_per_minute_now",
+    "requests_per_minute_normal",
+    "nanos_per_request_now",
+    "nanos_per_request_before",
+    "growth_share",
+    "model",
+    "provider",
+    "previous_model",
+    "model_share_now",
+    "model_share_before",
+    "session_id",
+    "session_calls",
+    "session_nanos",
+    "session_calls_p99_normal",
+    "repeated_call_share",
+    "api_key_id",
+    "key_is_new_to_models",
+    "key_is_new_to_regions",
+    "off_hours_share",
+    "key_environment",
+    "end_user",
+    "end_user_share_now",
+    "end_user_share_before",
+    "users_now",
+    "users_before",
+    "sessions_now",
+    "sessions_before",
+    "attempts_per_success_now",
+    "attempts_per_success_normal",
+    "error_share_now",
+    "error_share_normal",
+    "unique_prompt_share",
+    "cache_hit_ratio_now",
+    "cache_hit_ratio_before",
+    "cache_write_share_now",
+    "prefix_tokens",
+    "prefix_changes_share",
+    "reuse_gap_seconds_p50",
+    "output_tokens_p95_now",
+    "output_tokens_p95_normal",
+    "length_finish_share_now",
+    "reasoning_share_now",
+    "reasoning_share_before",
+)
+"""Those that a note holds under the same name."""
+
+
+def gather_facts(notebook: Notebook, *, now: Calls, before: Calls) -> dict[str, Datum]:
+    """The facts of a case, out of its notes and its calls."""
+    facts = {name: notebook.values[name] for name in FACTS if name in notebook.values}
+    busiest = per_minute_p95(before)
+    if busiest is not None:
+        facts["requests_per_minute_p95_normal"] = busiest
+    if now.rows:
+        environments = now.text("environment").values
+        facts["environment"] = environments[0] if len(environments) == 1 else "mixed"
+    return facts

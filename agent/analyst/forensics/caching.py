@@ -1,0 +1,92 @@
+"""The prompt cache: hits, writes, lifetimes, and prefixes that change from call to call."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.analyst.columns import Calls, percentile, share
+from agent.analyst.leaves import Floats
+from agent.analyst.notebook import Datum, Note
+from store.model.usage import Cube
+
+SILENT = 0.01
+"""Below this share of the input, cache reads and writes count as none."""
+
+
+def look_at_cache(now: Cube, before: Sequence[Cube]) -> Note | None:
+    """Cache classes as shares of the input, now and before; None where there was no input."""
+    mine, usual = _classes([now]), _classes(before)
+    if not mine:
+        return None
+    data: dict[str, Datum] = {
+        "cache_hit_ratio_now": mine["hit"],
+        "cache_write_share_now": mine["write"],
+        "cache_silent": mine["hit"] + mine["write"] < SILENT,
+    }
+    if usual:
+        data["cache_hit_ratio_before"] = usual["hit"]
+        data["cache_hit_drop"] = usual["hit"] - mine["hit"]
+        if usual["reads_per_call"]:
+            data["cache_read_ratio"] = mine["reads_per_call"] / usual["reads_per_call"]
+        data["cache_write_rise"] = mine["write"] - usual["write"]
+        data["cache_use_before"] = usual["hit"] + usual["write"]
+        data["cache_1h_drop"] = usual["hour"] - mine["hour"] if usual["write"] and mine["write"] else 0.0
+    earlier = f" (before {usual['hit']:.0%} and {usual['write']:.0%})" if usual else ""
+    says = f"{mine['hit']:.0%} of the input came from the cache and {mine['write']:.0%} was written to it{earlier}."
+    return Note("cache", says, data)
+
+
+def look_at_prefixes(now: Calls, before: Calls) -> Note | None:
+    """How often an app's prompt prefix differs from that of its previous call; None without prefix hashes."""
+    changes = _changes(now)
+    if changes is None:
+        return None
+    usual = _changes(before)
+    sizes, gaps = now.number("prefix_tokens"), _gaps(now)
+    data: dict[str, Datum] = {
+        "prefix_changes_share": changes,
+        "prefix_tokens": int(percentile(sizes[sizes > 0], 50)),
+        "reuse_gap_seconds_p50": percentile(gaps, 50),
+    }
+    if usual is not None:
+        data["prefix_changes_rise"] = changes - usual
+    earlier = f" (before {usual:.0%})" if usual is not None else ""
+    says = f"The prompt prefix differed from the app's previous call in {changes:.0%} of the calls{earlier}."
+    return Note("traces", says, data)
+
+
+def _classes(cubes: Sequence[Cube]) -> dict[str, float]:
+    total = {
+        name: sum(cube.total(name) for cube in cubes)
+        for name in ("requests", "input_uncached", "cache_read", "cache_write_5m", "cache_write_1h")
+    }
+    requests = total.pop("requests")
+    whole = sum(total.values())
+    if not whole:
+        return {}
+    written = total["cache_write_5m"] + total["cache_write_1h"]
+    return {
+        "hit": share(total["cache_read"], whole),
+        "write": share(written, whole),
+        "reads_per_call": share(total["cache_read"], requests),
+        "hour": share(total["cache_write_1h"], written),
+    }
+
+
+def _changes(calls: Calls) -> float | None:
+    if not calls.rows:
+        return None
+    prefixes, apps = calls.text("prefix_hash"), calls.text("app").codes
+    keep = np.flatnonzero(prefixes.known())
+    order = keep[np.lexsort((calls.micros()[keep], apps[keep]))]
+    same_app = apps[order][1:] == apps[order][:-1]
+    differs = prefixes.codes[order][1:] != prefixes.codes[order][:-1]
+    return share((same_app & differs).sum(), same_app.sum()) if same_app.any() else None
+
+
+def _gaps(calls: Calls) -> Floats:
+    """Seconds between an app's calls, the time after which its prefix could be read again."""
+    apps, at = calls.text("app").codes, calls.micros()
+    order = np.lexsort((at, apps))
+    seconds = np.diff(at[order]) / 1e6
+    return np.asarray(seconds[apps[order][1:] == apps[order][:-1]], dtype=np.float64)

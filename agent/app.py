@@ -1,0 +1,274 @@
+"""The composition root: the only place that knows which concrete parts the service is made of."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypedDict
+
+from agent.bursar import SPENT, Bursar, Graphs
+from agent.failpoints import Failpoint, nothing
+from agent.feeds import collect_all, open_feeds
+from agent.graph import Graph, case_graph, remedy_graph, watch_graph
+from agent.policy import Phase
+from agent.settings import Settings
+from agent.steps.apply import apply
+from agent.steps.detect import detect
+from agent.steps.expire import expire
+from agent.steps.group import group
+from agent.steps.investigate import investigate
+from agent.steps.look import look
+from agent.steps.measure import measure
+from agent.steps.open import open_incidents
+from agent.steps.propose import propose
+from agent.steps.resolve import resolve
+from agent.steps.revert import revert
+from agent.steps.roll_up import roll_up
+from agent.steps.rule import rule
+from agent.steps.trust import trust
+from agent.steps.verify import verify
+from agent.verification import VerificationFacts
+from agent.walk import PACE, Pace
+from playbooks.registry import PLAYBOOKS, parameters
+from store.checkpoints import close_checkpoints, forget_run, open_checkpoints
+from store.errors import StorageFailed
+from store.ledger.ledger import Ledger, open_ledger
+from store.model.incident import Finding, Incident, TrustNote
+from store.model.ports import Actuator, Clock, GatewayReader, Warehouse
+from store.model.remedy import Proposal, Remedy, Ruling
+from store.model.usage import Window
+from store.prices import PriceBook
+from store.usage.duckdb import open_duckdb
+
+log = logging.getLogger("bursar")
+
+
+class Gateway(GatewayReader, Actuator, Protocol):
+    """One gateway: what looks and what touches, in one part."""
+
+
+def open_stored_ledger(settings: Settings, *, clock: Clock) -> Ledger:
+    """The ledger that the configuration names; the data directory is made where it is missing."""
+    _make(settings.data_dir)
+    return open_ledger(settings.ledger_url, clock=clock)
+
+
+def open_warehouse(settings: Settings, *, clock: Clock) -> Warehouse:
+    """The warehouse of the data directory.
+
+    Raises:
+        Busy: another process holds it.
+    """
+    _make(settings.data_dir)
+    return open_warehouse_at(settings.data_dir / "usage.duckdb", clock=clock)
+
+
+def open_warehouse_at(path: Path | None, *, clock: Clock) -> Warehouse:
+    """A warehouse in that file; None: in memory."""
+    return open_duckdb(path, clock=clock)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(f"{folder}: cannot be made ({error.strerror}); name another with --data-dir") from error
+
+
+def assemble(
+    settings: Settings,
+    *,
+    clock: Clock,
+    owner: str,
+    gateway: Gateway | None = None,
+    reader: GatewayReader | None = None,
+    ledger: Ledger | None = None,
+    warehouse: Warehouse | None = None,
+    checkpointed: bool = True,
+    pace: Pace = PACE,
+    failpoint: Failpoint = nothing,
+) -> Bursar:
+    """Put the service together. Parts that are not given are opened as the configuration says.
+
+    Without a gateway nothing can be applied: approved plans wait. `reader` alone serves a backtest. `checkpointed`
+    keeps each case's steps on disk until its proposal is committed.
+    """
+    ledger = ledger or open_stored_ledger(settings, clock=clock)
+    warehouse = warehouse or open_warehouse(settings, clock=clock)
+    prices = PriceBook(settings.prices)
+    saver = open_checkpoints(settings.data_dir / "checkpoints.db") if checkpointed else None
+    trust_notes: list[TrustNote] = []
+    parts = _Parts(settings, clock, owner, ledger, warehouse, prices, gateway or reader, trust_notes, pace, failpoint)
+
+    def close() -> None:
+        if saver is not None:
+            close_checkpoints(saver)
+        warehouse.close()
+        ledger.close()
+
+    return Bursar(
+        settings=settings,
+        clock=clock,
+        owner=owner,
+        ledger=ledger,
+        warehouse=warehouse,
+        prices=prices,
+        graphs=Graphs(
+            watch=_watch(parts),
+            case=case_graph(
+                investigate=parts.investigate,
+                propose=parts.propose,
+                rule=parts.rule,
+                file=parts.file,
+                checkpointer=saver,
+            ),
+            remedy=_remedy(parts, gateway),
+        ),
+        forget=partial(forget_run, saver) if saver is not None else lambda _: None,
+        close_parts=close,
+        trust_notes=trust_notes,
+    )
+
+
+def _watch(parts: "_Parts") -> Graph:
+    settings, warehouse, ledger = parts.settings, parts.warehouse, parts.ledger
+    feeds = open_feeds(settings.sources, clock=parts.clock)
+
+    def trusted(until: datetime) -> Sequence[TrustNote]:
+        parts.trust_notes[:] = trust(warehouse=warehouse, now=until, settings=settings.detectors)
+        return parts.trust_notes
+
+    return watch_graph(
+        collect=lambda: collect_all(feeds, warehouse=warehouse, prices=parts.prices, say=log.warning),
+        roll_up=lambda: roll_up(warehouse=warehouse, prices=parts.prices),
+        trust=trusted,
+        detect=lambda until: detect(warehouse=warehouse, now=until, settings=settings.detectors),
+        group=lambda spikes, until: group(
+            ledger=ledger, warehouse=warehouse, spikes=spikes, now=until, settings=settings.detectors
+        ),
+        open_=lambda incidents: open_incidents(ledger=ledger, incidents=incidents),
+    )
+
+
+class _Given(TypedDict):
+    """What every step of the remedy graph is given."""
+
+    ledger: Ledger
+    clock: Clock
+    pace: Pace
+    failpoint: Failpoint
+
+
+def _remedy(parts: "_Parts", gateway: Gateway | None) -> Graph:
+    """The remedy graph. Only here do hands leave this module, and only to apply and revert."""
+    given = _Given(ledger=parts.ledger, clock=parts.clock, pace=parts.pace, failpoint=parts.failpoint)
+    if gateway is None:
+        return remedy_graph(
+            look=lambda _: None, **dict.fromkeys(("apply", "resolve", "verify", "expire", "revert"), _none)
+        )
+    return remedy_graph(
+        look=lambda remedy_id: look(remedy_id=remedy_id, owner=parts.owner, **given),
+        apply=lambda claim: apply(claim=claim, reader=gateway, actuator=gateway, permit=parts.permit, **given),
+        resolve=lambda claim: resolve(claim=claim, reader=gateway, probe=gateway.probe, **given),
+        verify=lambda claim: verify(claim=claim, reader=gateway, measure=parts.measure, **given),
+        expire=lambda claim: expire(
+            claim=claim, ledger=parts.ledger, reader=gateway, clock=parts.clock, failpoint=parts.failpoint
+        ),
+        revert=lambda claim: revert(claim=claim, reader=gateway, actuator=gateway, **given),
+    )
+
+
+def _none(_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The steps of a case, bound to what they need."""
+
+    settings: Settings
+    clock: Clock
+    owner: str
+    ledger: Ledger
+    warehouse: Warehouse
+    prices: PriceBook
+    reader: GatewayReader | None
+    trust_notes: list[TrustNote]
+    pace: Pace
+    failpoint: Failpoint
+
+    def investigate(self, incident_id: str) -> Finding:
+        finding = investigate(
+            incident=self._incident(incident_id),
+            warehouse=self.warehouse,
+            price_table_for=self.prices.table_for,
+            now=self.clock(),
+        )
+        self.ledger.save_finding(finding)
+        return finding
+
+    def propose(self, incident_id: str) -> list[Proposal]:
+        finding = self.ledger.finding(incident_id)
+        assert finding is not None, "propose follows investigate"
+        spent = self._spent(incident_id)
+        return propose(
+            finding=finding,
+            incident=self._incident(incident_id),
+            warehouse=self.warehouse,
+            price_table_for=self.prices.table_for,
+            reader=self.reader,
+            playbooks=[playbook for playbook in PLAYBOOKS if playbook.name not in spent],
+            never_touch=self.settings.policy.never_touch,
+            parameters=parameters(self.settings.playbooks),
+            now=self.clock(),
+        )
+
+    def rule(self, proposal: Proposal) -> Ruling:
+        return self._rule(proposal, "proposal")
+
+    def permit(self, proposal: Proposal) -> Ruling:
+        return self._rule(proposal, "apply")
+
+    def file(self, proposals: Sequence[Proposal], rulings: Sequence[Ruling]) -> list[Remedy]:
+        best, *others = proposals
+        return [self.ledger.file(best, ruling, alternatives=others) for ruling in rulings]
+
+    def measure(self, proposal: Proposal, remedy: Remedy, window: Window) -> VerificationFacts | None:
+        in_force = self.ledger.remedies(states={"verifying", "kept"})
+        others = [
+            self.ledger.proposal(one.remedy_id, one.revision) for one in in_force if one.remedy_id != remedy.remedy_id
+        ]
+        return measure(
+            proposal=proposal,
+            remedy=remedy,
+            window=window,
+            incident=self._incident(proposal.incident_id),
+            warehouse=self.warehouse,
+            touched=[other.scope for other in others if other is not None],
+        )
+
+    def _rule(self, proposal: Proposal, phase: Phase) -> Ruling:
+        return rule(
+            proposal=proposal,
+            policy=self.settings.policy,
+            ledger=self.ledger,
+            warehouse=self.warehouse,
+            trust=self.trust_notes,
+            reader=self.reader,
+            now=self.clock(),
+            phase=phase,
+        )
+
+    def _incident(self, incident_id: str) -> Incident:
+        incident = self.ledger.incident(incident_id)
+        if incident is None:
+            raise StorageFailed(f"incident {incident_id} is gone from the ledger; restore a backup")
+        return incident
+
+    def _spent(self, incident_id: str) -> set[str]:
+        """Playbooks that came to nothing for this incident."""
+        remedies = [one for one in self.ledger.remedies(incident_id=incident_id) if one.outcome in SPENT]
+        proposals = [self.ledger.proposal(one.remedy_id, one.revision) for one in remedies]
+        return {proposal.playbook for proposal in proposals if proposal is not None}

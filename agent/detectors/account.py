@@ -1,0 +1,40 @@
+"""What one scope spent over a window, and what it should have."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agent.detectors.series import fold
+from agent.detectors.settings import DetectorSettings
+from agent.detectors.spend import expected_spend
+from store.model.money import NANOS_PER_CENT
+from store.model.usage import Cube, Scope, Window
+
+
+class Account(NamedTuple):
+    """Nano-USD at whole cents."""
+
+    actual_nanos: int
+    baseline_nanos: int
+
+    @property
+    def excess_nanos(self) -> int:
+        """Actual minus baseline."""
+        return self.actual_nanos - self.baseline_nanos
+
+
+def account(cube: Cube, scope: Scope, window: Window, settings: DetectorSettings) -> Account:
+    """Actual and baseline spend of a scope over the buckets that start in the window.
+
+    The baseline of each bucket is told from earlier ones, as in detection; where nothing is known there is no excess.
+    The cube must reach back far enough for it (`settings.history_days`).
+    """
+    series = fold(cube.take(cube.mask(scope)), until=window.end, dims=()).by(())
+    if not len(series.usd):
+        return Account(0, 0)
+    low = max(0, (int(window.start.timestamp()) - series.start_s) // series.bucket_seconds)
+    baseline, known = expected_spend(series, settings)
+    actual_cents = round(float(series.usd[0, low:].sum()) * 100)
+    expected = np.where(known, baseline, series.usd)
+    baseline_cents = round(float(expected[0, low:].sum()) * 100)
+    return Account(actual_cents * NANOS_PER_CENT, baseline_cents * NANOS_PER_CENT)

@@ -1,0 +1,201 @@
+"""The shipped detector on any table of series, without a warehouse, a ledger or a model."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from agent.detectors.detect import score_of
+from agent.detectors.judge import Judged
+from agent.detectors.series import Ints, Matrix, SeriesSet
+from agent.detectors.settings import DAY_SECONDS, DetectorSettings
+from agent.detectors.spells import Spell, spells
+from agent.detectors.spend import judge_spend
+from agent.detectors.unit_cost import judge_unit_cost
+from store.errors import BadInput
+from store.model.incident import Signal
+from store.model.usage import from_us, iso
+
+Table = Mapping[str, Sequence[object]]
+
+
+class Alert(NamedTuple):
+    """One alert of the lab; `excess` is in the unit of cost_usd, from started_at to its end or the last bucket."""
+
+    series: str
+    opened_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    score: float
+    excess: float
+    signal: Signal
+
+    def document(self) -> dict[str, object]:
+        """The alert as `bursar detect --json` shows it."""
+        ended = None if self.ended_at is None else iso(self.ended_at)
+        shown = {"opened_at": iso(self.opened_at), "started_at": iso(self.started_at), "ended_at": ended}
+        return {**self._asdict(), **shown}
+
+
+class Scored(NamedTuple):
+    """What detect_table found. `scores` has the columns series, bucket_start, score; one row per bucket, causal."""
+
+    alerts: list[Alert]
+    scores: dict[str, list[object]]
+
+
+class _Rows(NamedTuple):
+    name: str
+    start_s: int
+    last: int
+    first: int
+    columns: Ints
+    measures: Matrix
+
+
+def detect_table(table: Table, *, bucket_seconds: int, settings: DetectorSettings | None = None) -> Scored:
+    """Judge every bucket of every series with data up to its end only.
+
+    `table` has columns of equal length: series, bucket_start (aware or UTC datetimes, ISO 8601 text, or seconds since
+    the epoch), cost_usd, and if known requests and tokens. Missing buckets are zero; rows of one bucket add up. A
+    series begins with its first row. The score of a bucket lies in [0, 1]; from 0.5 on it is part of an alert.
+
+    Raises:
+        BadInput: a column is missing, of another length, or holds what cannot be read.
+    """
+    tuned = (settings or DetectorSettings()).model_copy(update={"bucket_seconds": bucket_seconds})
+    batches: dict[tuple[int, int], list[_Rows]] = {}
+    for rows in _read(table, bucket_seconds):
+        batches.setdefault((rows.start_s, rows.last), []).append(rows)
+    alerts: list[Alert] = []
+    scores: dict[str, list[object]] = {"series": [], "bucket_start": [], "score": []}
+    for batch in batches.values():
+        _judge_batch(batch, tuned, alerts, scores)
+    return Scored(sorted(alerts, key=lambda alert: (alert.series, alert.opened_at)), scores)
+
+
+def _judge_batch(
+    batch: list[_Rows], settings: DetectorSettings, alerts: list[Alert], scores: dict[str, list[object]]
+) -> None:
+    series = _series(batch, settings)
+    judged: list[tuple[Signal, Judged]] = [("spend", judge_spend(series, start=0, settings=settings, every=True))]
+    if series.requests.any():
+        judged.append(("unit_cost", judge_unit_cost(series, start=0, settings=settings)))
+    score = np.zeros(series.usd.shape)
+    found: dict[int, list[tuple[Signal, Judged, Spell]]] = {}
+    for signal, verdict in judged:
+        score[verdict.rows] = np.maximum(score[verdict.rows], _scores(verdict))
+        for spell in spells(verdict, quiet=settings.buckets(settings.end_after_hours)):
+            found.setdefault(int(verdict.rows[spell.row]), []).append((signal, verdict, spell))
+    for row, rows in enumerate(batch):
+        alerts.extend(_events(rows, series, found.get(row, [])))
+        for column in range(rows.first, rows.last + 1):
+            scores["series"].append(rows.name)
+            scores["bucket_start"].append(_moment(series, column))
+            scores["score"].append(float(score[row, column]))
+
+
+def _scores(judged: Judged) -> Matrix:
+    """Excess over threshold of the strongest window, of the bucket alone where it is not above normal itself."""
+    ratio = np.where(judged.hot, judged.ratio.max(axis=0), judged.ratio[0])
+    above = np.maximum(ratio, 0.0)
+    return above / (1 + above)
+
+
+def _events(rows: _Rows, series: SeriesSet, found: list[tuple[Signal, Judged, Spell]]) -> list[Alert]:
+    """One alert for spells of either signal that overlap: raised by the first, counted by the larger."""
+    columns = series.buckets
+    events: list[tuple[int, int | None, int, float, float, Signal]] = []
+    for signal, judged, spell in sorted(found, key=lambda item: (item[2].alarm, item[0])):
+        end = columns if spell.end is None else spell.end
+        excess = float(judged.excess[spell.row, spell.onset : end].sum())
+        if events and (events[-1][1] is None or spell.onset < events[-1][1]):
+            onset, until, alarm, ratio, most, first = events[-1]
+            merged = None if until is None or spell.end is None else max(until, spell.end)
+            events[-1] = (min(onset, spell.onset), merged, alarm, max(ratio, spell.ratio), max(most, excess), first)
+        else:
+            events.append((spell.onset, spell.end, spell.alarm, spell.ratio, excess, signal))
+    return [
+        Alert(
+            series=rows.name,
+            opened_at=_moment(series, alarm + 1),
+            started_at=_moment(series, onset),
+            ended_at=None if end is None else _moment(series, end),
+            score=score_of(ratio),
+            excess=round(excess, 2),
+            signal=signal,
+        )
+        for onset, end, alarm, ratio, excess, signal in events
+    ]
+
+
+def _series(batch: list[_Rows], settings: DetectorSettings) -> SeriesSet:
+    columns = batch[0].last + 1
+    stack = np.zeros((3, len(batch), columns))
+    for i, rows in enumerate(batch):
+        for measure in range(3):
+            np.add.at(stack[measure, i], rows.columns, rows.measures[measure])
+    first = np.array([rows.first for rows in batch], dtype=np.int64)
+    return SeriesSet(
+        group_by=(),
+        keys=[() for _ in batch],
+        start_s=batch[0].start_s,
+        bucket_seconds=settings.bucket_seconds,
+        known_from=int(first.min()),
+        first=first,
+        usd=stack[0],
+        requests=stack[1],
+        tokens_in=stack[2],
+        cache_read=np.zeros_like(stack[0]),
+    )
+
+
+def _moment(series: SeriesSet, column: int) -> datetime:
+    return from_us((series.start_s + column * series.bucket_seconds) * 10**6)
+
+
+def _read(table: Table, bucket_seconds: int) -> list[_Rows]:
+    for name in ("series", "bucket_start", "cost_usd"):
+        if name not in table:
+            raise BadInput(f"the table has no column {name!r}; it needs series, bucket_start and cost_usd")
+    names = np.array([str(name) for name in table["series"]], dtype=object)
+    length = len(names)
+    at = np.array([_seconds(moment, row) for row, moment in enumerate(table["bucket_start"], 1)], dtype=np.int64)
+    measures = np.stack([_numbers(table, name, length) for name in ("cost_usd", "requests", "tokens")])
+    if len(at) != length:
+        raise BadInput(f"column 'bucket_start' has {len(at)} rows where 'series' has {length}")
+    found = []
+    for name in sorted(set(names)):
+        mine = np.flatnonzero(names == name)
+        start_s = int(at[mine].min()) // DAY_SECONDS * DAY_SECONDS
+        columns = (at[mine] - start_s) // bucket_seconds
+        found.append(_Rows(name, start_s, int(columns.max()), int(columns.min()), columns, measures[:, mine]))
+    return found
+
+
+def _numbers(table: Table, name: str, length: int) -> Matrix:
+    if name not in table:
+        return np.zeros(length)
+    try:
+        values = np.asarray(table[name], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"column {name!r} holds what is not a number: {error}") from error
+    if len(values) != length:
+        raise BadInput(f"column {name!r} has {len(values)} rows where 'series' has {length}")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise BadInput(f"column {name!r}, row {int(bad[0]) + 1}: not a finite number; correct or remove the row")
+    return values
+
+
+def _seconds(moment: object, row: int) -> int:
+    if isinstance(moment, np.datetime64):
+        return int(moment.astype("datetime64[s]").astype(np.int64))
+    if isinstance(moment, int | float | np.integer | np.floating):
+        return int(moment)
+    try:
+        read = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
+    except ValueError as error:
+        raise BadInput(f"column 'bucket_start', row {row}: {moment!r} is no ISO 8601 time") from error
+    return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,89 @@
+"""The running service: the tick, the API on the loopback, and the socket in the data directory."""
+
+import logging
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from types import FrameType
+
+import uvicorn
+
+from agent.bursar import Bursar
+from agent.entrypoints.schedule import start_ticking
+from agent.entrypoints.server import Metrics, build_api
+from agent.entrypoints.socket import SocketServer, build_socket_api
+from agent.entrypoints.weekly import make_due_summaries
+from store.errors import BursarError
+from store.model.money import usd_number
+
+log = logging.getLogger("bursar.service")
+
+
+class Service:
+    """Holds the assembled parts while they run."""
+
+    def __init__(self, bursar: Bursar) -> None:
+        self.bursar = bursar
+        self.metrics = Metrics()
+        self._last_tick: datetime | None = None
+
+    def run(self, *, say: Callable[[str], None]) -> None:
+        """Serve until SIGINT or SIGTERM; the tick that runs then is finished first."""
+        settings = self.bursar.settings
+        stopped = threading.Event()
+        api = build_api(
+            clock=self.bursar.clock,
+            ping=self.bursar.ping,
+            last_tick=lambda: self._last_tick,
+            refresh=self._refresh,
+            metrics=self.metrics,
+            stale_after_seconds=max(120, 3 * settings.schedule.tick_seconds),
+        )
+        config = uvicorn.Config(api, host=settings.server.host, port=settings.server.port, log_level="warning")
+        server = uvicorn.Server(config)
+        door = SocketServer(
+            build_socket_api(warehouse=self.bursar.warehouse, data_dir=settings.data_dir), settings.data_dir
+        )
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            stopped.set()
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+        web = threading.Thread(target=server.run, name="bursar-api", daemon=True)
+        web.start()
+        door.start()
+        scheduler = start_ticking(self.tick, seconds=settings.schedule.tick_seconds)
+        where = f"http://{settings.server.host}:{settings.server.port}"
+        say(f"bursar serves on {where} (policy: {settings.policy.mode}); Ctrl-C stops it")
+        stopped.wait()
+        say("stopping: the running tick is finished first")
+        scheduler.shutdown(wait=True)
+        door.close()
+        server.should_exit = True
+        web.join(10)
+
+    def tick(self) -> None:
+        """One tick: everything that is due. A failure is logged and counted, and the next tick tries again."""
+        try:
+            looked = self.bursar.tick()
+            make_due_summaries(self.bursar)
+        except BursarError:
+            self.metrics.ticks.labels("failed").inc()
+            log.exception("the tick failed; the next one tries again")
+            return
+        self._last_tick = self.bursar.clock()
+        self.metrics.ticks.labels("ok").inc()
+        self.metrics.last_tick.set(self._last_tick.timestamp())
+        for remedy_id, step in looked.steps:
+            log.info("%s: %s", remedy_id, step)
+
+    def _refresh(self) -> None:
+        open_now = self.bursar.ledger.incidents(status="open")
+        self.metrics.incidents.set(len(open_now))
+        self.metrics.excess.set(sum(usd_number(incident.excess_nanos) for incident in open_now))
+        self.metrics.kill_switch.set(self.bursar.ledger.kill_switch())
+        for state, count in Counter(remedy.state for remedy in self.bursar.ledger.remedies()).items():
+            self.metrics.remedies.labels(state).set(count)

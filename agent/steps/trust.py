@@ -1,0 +1,26 @@
+"""trust: whether the usage of late may be believed."""
+
+from datetime import datetime, timedelta
+
+from agent.detectors.settings import DetectorSettings
+from agent.detectors.trust import DIMS, disagreement_notes, silent_notes, unpriced_notes, zero_cost_notes
+from store.model.incident import TrustNote
+from store.model.ports import Warehouse
+from store.model.usage import Window, floor_to
+
+_HISTORY = timedelta(days=14)
+_RECENT = timedelta(days=1)
+
+
+def trust(*, warehouse: Warehouse, now: datetime, settings: DetectorSettings) -> list[TrustNote]:
+    """Every reason not to believe the data of some scope, judged up to `now`."""
+    until = floor_to(now, 3600)
+    history, recent = Window(start=until - _HISTORY, end=until), Window(start=until - _RECENT, end=until)
+    metered = warehouse.cube(history, bucket_seconds=3600, dims=DIMS)
+    reference = warehouse.cube(history, bucket_seconds=3600, dims=DIMS, role="reference")
+    return [
+        *unpriced_notes(warehouse.unpriced(recent)),
+        *zero_cost_notes(metered.within(recent)),
+        *silent_notes(metered, until=until),
+        *disagreement_notes(metered, reference, share=settings.disagreement_share),
+    ]

@@ -1,0 +1,36 @@
+"""The exam's commands; they join the command line through the entry-point group `bursar.commands`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_OUT = Path("bursar-demo")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(demo)
+
+
+def demo(
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Another seed gives other noise, the same story.")
+    ] = 7,
+    out: Annotated[Path, typer.Option(help="The folder for the demo's data and the summary's files.")] = DEFAULT_OUT,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Play the whole story offline: a seeded company, three weeks of its usage, and what Bursar does about them."""
+    # Imported here: every other command would pay for numpy, matplotlib and the graphs.
+    from agent.entrypoints.console import print_json
+    from evals.demo.play import play
+    from evals.demo.printing import Teller, console_for, print_result
+    from evals.demo.wiring import open_service, price_table
+
+    console = console_for(stderr=json_)
+    with Teller(console, tells=not json_) as teller:
+        result = play(seed=seed, out=out, open_service=open_service, prices=price_table, tell=teller)
+    if json_:
+        print_json(result.document())
+    else:
+        print_result(result, console)

@@ -1,0 +1,31 @@
+"""A release that puts a changing text in front of the prompt, so that nothing is ever read from cache (pattern 4)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from evals.world.company import AppSpec
+from evals.world.faults.fault import Affected
+from store.model.incident import Cause
+from store.model.usage import UsageRecord
+
+
+@dataclass(frozen=True)
+class CacheBreak(Affected):
+    """From `release` on each call has a prefix of its own: all of it is written, none is read."""
+
+    release: str = "hotfix-1"
+    cause: Cause = "cache_break"
+
+    def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:  # noqa: ARG002 - the port's signature
+        """The hour's records with their cached input written anew."""
+        inside, outside = self.split(calls)
+        hashes = self.draw(seed, hour).integers(0, 2**62, len(inside)).tolist()
+        return outside + [self._broken(record, hashed) for record, hashed in zip(inside, hashes, strict=True)]
+
+    def _broken(self, record: UsageRecord, hashed: int) -> UsageRecord:
+        return record._replace(
+            release=self.release,
+            prefix_hash=f"{hashed:016x}" if record.prefix_tokens else record.prefix_hash,
+            cache_read=0,
+            cache_write_5m=record.cache_write_5m + record.cache_read,
+        )

@@ -1,0 +1,54 @@
+"""Block one API key."""
+
+from pydantic import Field
+
+from playbooks.estimate import case_of, draft
+from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
+from playbooks.replay.limits import replay_block
+from store.model.incident import Finding
+from store.model.remedy import BlockKey
+from store.model.usage import NONE, Scope
+
+
+class BlockKeyParams(Params):
+    """The lease is a week by default: time to rotate the key before it answers again."""
+
+    lease_hours: int = Field(default=168, ge=1, le=168)
+
+
+class BlockKeyPlaybook(Playbook):
+    """Blocks a key that behaves as if it were in other hands.
+
+    Fits: a leaked or stolen key. A person always decides; Bursar never blocks a key by itself.
+    Parameters: `lease_hours` (1 to 168).
+    Risk: high. Everything that uses the key stops.
+    Undo: the key is unblocked. Rotate it first: when the lease ends, the old key would answer again.
+    Verified: half of the replayed share of the excess is gone within an hour; refusals on the key are expected.
+    """
+
+    name = "block_key"
+    causes = ("leaked_key",)
+    kinds = ("block_key",)
+    risk = "high"
+    reversible = True
+    params = BlockKeyParams
+    harm_if_wrong = 1.0
+
+    def propose(self, finding: Finding, facts: ProposalFacts, params: Params) -> Draft | None:
+        """A block of the key that the finding names; None where it names none that spent anything."""
+        key = finding.focus.get("api_key_id") or finding.scope.get("api_key_id") or text(finding, "api_key_id")
+        if key is None or key == NONE:
+            return None
+        case = case_of(self, finding, facts, Scope.of(api_key_id=key))
+        if case is None:
+            return None
+        replayed = replay_block(case.records)
+        return draft(
+            self,
+            case,
+            BlockKey(target=case.target),
+            replayed,
+            params,
+            quality_note="Everything that uses this key stops, the owner's own calls among it.",
+            undo_note="The key is unblocked; rotate it first, or the old key answers again.",
+        )

@@ -1,0 +1,78 @@
+"""Send requests back to the model that answered them before."""
+
+from collections import Counter
+
+from pydantic import Field
+
+from playbooks.estimate import Case, case_of, draft
+from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
+from playbooks.replay.price import swap_model
+from playbooks.targets import alias_target
+from store.model.incident import Finding
+from store.model.prices import PriceKey
+from store.model.remedy import SetModelAlias
+from store.model.usage import NONE, RecordTable
+
+
+class ModelPinParams(Params):
+    """The lease is a week by default: somebody must decide which model it shall be."""
+
+    lease_hours: int = Field(default=168, ge=1, le=168)
+
+
+class ModelPin(Playbook):
+    """Answers the requests for the new model by the one that it displaced.
+
+    Fits: a silent model switch, a dearer fallback, a new model whose tokenizer counts more.
+    Parameters: `lease_hours` (1 to 168).
+    Risk: medium. Whoever wanted the new model loses it for a while.
+    Undo: the alias is removed; the new model answers again.
+    Verified: half of the replayed share of the excess is gone within an hour and errors have not risen.
+    """
+
+    name = "model_pin"
+    causes = ("model_switch", "tokenizer_change")
+    kinds = ("set_model_alias",)
+    risk = "medium"
+    reversible = True
+    params = ModelPinParams
+    quality_cost = 0.05
+    harm_if_wrong = 0.5
+
+    def propose(self, finding: Finding, facts: ProposalFacts, params: Params) -> Draft | None:
+        """An alias back to the previous model; None where there was none, or it is not cheaper."""
+        now, before = text(finding, "model"), text(finding, "previous_model")
+        case = case_of(self, finding, facts, alias_target(finding))
+        if case is None or now is None or before is None or now == before:
+            return None
+        replayed = swap_model(case.records, facts.prices, from_model=now, to=key_of(before, case))
+        if replayed is None:
+            return None
+        asked_now, asked_before = asked_for(case.records, now), asked_for(case.reference_records, before)
+        to_model = before if asked_before == asked_now else asked_before
+        return draft(
+            self,
+            case,
+            SetModelAlias(target=case.target, from_model=asked_now, to_model=to_model),
+            replayed,
+            params,
+            quality_note=f"{before} answered this traffic before {now} did; quality returns to what it was.",
+            undo_note=f"The alias is removed; {now} answers again.",
+        )
+
+
+def asked_for(records: RecordTable, model: str) -> str:
+    """The name under which most records asked for the model that answered: what an alias must catch."""
+    names = records.column("requested_model")[records.column("model") == model].tolist()
+    counts = Counter(name for name in names if name != NONE)
+    return min(counts, key=lambda name: (-counts[name], name)) if counts else model
+
+
+def key_of(model: str, case: Case) -> PriceKey:
+    """A model's price key: the provider that most records name with it, else the one that most records name."""
+    for records, everything in ((case.reference_records, False), (case.records, False), (case.records, True)):
+        of_model = records.column("model") == model
+        providers = records.column("provider")[of_model | everything].tolist()
+        if providers:
+            return PriceKey(Counter(providers).most_common(1)[0][0], model)
+    raise AssertionError("a case has at least one record")

@@ -1,0 +1,84 @@
+"""What a person may ask of a change that is at work: undo it, keep it longer, keep it for good.
+
+A wish takes the claim away from whoever walks the remedy (the fence rises), so that an outcome computed before the
+wish cannot overwrite it; the remedy is due at once. Who may wish is the caller's check.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+
+from store.ledger import audit, tables
+from store.ledger.database import Transaction
+from store.ledger.part import Part
+from store.ledger.queues import tell_of_remedy
+from store.ledger.rows import find_decision, find_remedy
+from store.ledger.text import maybe_us
+from store.ledger.values import Cast
+from store.model.remedy import Remedy
+from store.model.usage import iso
+
+_REVERTIBLE = frozenset({"verifying", "kept", "unknown"})
+_EXTENDABLE = frozenset({"verifying", "kept"})
+
+
+class Wishes(Part):
+    """Undo, extend, hand over."""
+
+    def request_revert(self, remedy_id: str, *, by: str, reason: str) -> Cast:
+        """Undo by a person, in the states verifying, kept and unknown; the reconciler reverts at once."""
+        with self._db.write() as tx:
+            remedy = find_remedy(tx, remedy_id)
+            if remedy is None:
+                return _unknown(remedy_id)
+            if remedy.state not in _REVERTIBLE:
+                return _refused(tx, remedy, f"It cannot be undone now: it is {remedy.state}.", by)
+            _grant(tx, remedy, revert_reason=reason or f"undone by {by}", due_us=tx.now_us)
+            payload = {"revision": remedy.revision, "reason": reason}
+            audit.append(tx, actor=by, action="revert_requested", subject=remedy_id, payload=payload)
+            return _done(tx, remedy, f"It will be undone now, as {by} asked.")
+
+    def extend(self, remedy_id: str, *, by: str, until: datetime | None) -> Cast:
+        """Keep a change longer, or for good (`until` None), in the states verifying and kept.
+
+        Due at once, so that whoever walks it sees the new end. A change made permanent has no end any more; it can
+        still be undone by a person.
+        """
+        with self._db.write() as tx:
+            remedy = find_remedy(tx, remedy_id)
+            if remedy is None:
+                return _unknown(remedy_id)
+            if remedy.state not in _EXTENDABLE or remedy.revert_reason is not None:
+                going = "being undone" if remedy.revert_reason is not None else remedy.state
+                return _refused(tx, remedy, f"It cannot be extended now: it is {going}.", by)
+            if until is not None and until <= max(remedy.lease_ends_at or tx.now, tx.now):
+                return _refused(tx, remedy, f"{iso(until)} is not later than it lasts anyway.", by)
+            after = remedy.model_copy(update={"outcome": "made_permanent" if until is None else "extended"})
+            _grant(tx, remedy, outcome=after.outcome, due_us=tx.now_us, lease_ends_us=maybe_us(until))
+            says = f"Made permanent by {by}." if until is None else f"Extended by {by} until {iso(until)}."
+            payload = {"revision": remedy.revision, "until": None if until is None else iso(until)}
+            audit.append(tx, actor=by, action=str(after.outcome), subject=remedy_id, payload=payload)
+            tell_of_remedy(tx, "remedy_changed", after, was_state=remedy.state, note=says)
+            return _done(tx, remedy, says)
+
+
+def _grant(tx: Transaction, remedy: Remedy, **values: Any) -> None:
+    table = tables.remedies
+    wish = update(table).where(table.c.remedy_id == remedy.remedy_id)
+    tx.conn.execute(wish.values(fence=table.c.fence + 1, lease_owner=None, lease_until_us=None, **values))
+
+
+def _done(tx: Transaction, remedy: Remedy, says: str) -> Cast:
+    return Cast(status="decided", decision=find_decision(tx, remedy.remedy_id, remedy.revision), says=says)
+
+
+def _unknown(remedy_id: str) -> Cast:
+    return Cast(status="unknown", says=f"There is no remedy {remedy_id}.")
+
+
+def _refused(tx: Transaction, remedy: Remedy, says: str, by: str) -> Cast:
+    payload = {"revision": remedy.revision, "refused": says}
+    audit.append(tx, actor=by, action="wish_refused", subject=remedy.remedy_id, payload=payload)
+    decision = find_decision(tx, remedy.remedy_id, remedy.revision)
+    return Cast(status="not_allowed", decision=decision, says=says)

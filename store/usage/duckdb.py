@@ -1,0 +1,136 @@
+"""The usage warehouse in DuckDB: the embedded default. One process opens the file; threads take turns."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import RLock
+
+import duckdb
+
+from store.model.ports import Clock
+from store.model.prices import PriceKey, PriceTable
+from store.model.usage import (
+    TOTAL,
+    Cube,
+    Intake,
+    Quarantined,
+    RecordTable,
+    Role,
+    Scope,
+    SourceState,
+    UsageRecord,
+    Window,
+)
+from store.usage import columns as convert
+from store.usage import quarantine, reads, reprice, rollups, snapshots
+from store.usage.append import append
+from store.usage.connection import connect, reporting, transaction
+
+
+def open_duckdb(path: Path | None, *, clock: Clock) -> "DuckDBWarehouse":
+    """Open or create the warehouse in that file; None keeps it in memory.
+
+    Raises:
+        Busy: another process holds the file.
+        BadInput: the file was written by a newer Bursar.
+        StorageFailed: the file is not a database, or the disk failed.
+    """
+    return DuckDBWarehouse(connect(path, clock))
+
+
+class DuckDBWarehouse:
+    """Implements store.model.ports.Warehouse; every method may raise StorageFailed, and then has changed nothing."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._lock = RLock()
+
+    def append(self, records: Sequence[UsageRecord], *, role: Role = "metered") -> Intake:
+        """Add records; idempotent and order-free by (role, record_id). See store.usage.append for the counts."""
+        rows = convert.to_arrow(records)
+        with self._lock, transaction(self._connection, "appending records"):
+            return append(self._connection, rows, role)
+
+    def quarantine(self, rows: Sequence[Quarantined]) -> None:
+        """Keep rows that cannot be right; the same (source, reason, raw) twice is kept once."""
+        with self._lock, transaction(self._connection, "keeping quarantined rows"):
+            quarantine.keep(self._connection, rows)
+
+    def roll_up(self) -> Window | None:
+        """Recompute all dirty buckets in one transaction; the whole hours that they lie in, or None."""
+        with self._lock, transaction(self._connection, "rolling up"):
+            return rollups.roll_up(self._connection)
+
+    def reprice(self, table_for: Callable[[Iterable[PriceKey]], PriceTable]) -> int:
+        """Price the rows that had no price and whose model is known by now; how many rows got one."""
+        with self._lock, transaction(self._connection, "pricing records again"):
+            return reprice.reprice(self._connection, table_for)
+
+    def cube(
+        self,
+        window: Window,
+        *,
+        bucket_seconds: int,
+        dims: Sequence[str],
+        scope: Scope = TOTAL,
+        role: Role = "metered",
+    ) -> Cube:
+        """Rows of buckets that start in the window, as of the last roll-up; sums over all other dimensions.
+
+        Raises:
+            BadInput: an unknown dimension or bucket width.
+        """
+        with self._lock, reporting("reading a cube"):
+            return reads.cube(
+                self._connection, window, bucket_seconds=bucket_seconds, dims=dims, scope=scope, role=role
+            )
+
+    def records(
+        self,
+        window: Window,
+        *,
+        scope: Scope = TOTAL,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        role: Role = "metered",
+    ) -> RecordTable:
+        """Records of the window, oldest first; `limit` keeps the newest. `columns` may name "unpriced" too.
+
+        Raises:
+            BadInput: an unknown column.
+        """
+        with self._lock, reporting("reading records"):
+            return reads.records(self._connection, window, scope=scope, columns=columns, limit=limit, role=role)
+
+    def sources(self) -> list[SourceState]:
+        """How far each source has come, one row per (source, role)."""
+        with self._lock, reporting("reading the sources' state"):
+            return reads.sources(self._connection)
+
+    def unpriced(self, window: Window) -> list[tuple[str, str, int, int]]:
+        """(provider, model, records, tokens) of metered rows that have tokens and no price; most tokens first."""
+        with self._lock, reporting("reading unpriced models"):
+            return reads.unpriced(self._connection, window)
+
+    def quarantined(self, *, limit: int = 100) -> list[Quarantined]:
+        """The newest quarantined rows."""
+        with self._lock, reporting("reading quarantined rows"):
+            return reads.quarantined(self._connection, limit)
+
+    def snapshot(self, window: Window, folder: Path) -> Path:
+        """Write the records of the window, both roles, to one Parquet file in the folder; its path."""
+        with self._lock, reporting("writing a snapshot"):
+            return snapshots.write(self._connection, window, folder)
+
+    def load_snapshot(self, path: Path) -> Intake:
+        """Append the records of a snapshot; all of them or none.
+
+        Raises:
+            BadInput: the file is not a snapshot, or is damaged.
+        """
+        with self._lock, transaction(self._connection, "loading a snapshot"):
+            return sum((append(self._connection, rows, role) for role, rows in snapshots.read(path)), Intake())
+
+    def close(self) -> None:
+        """Release the file; a second call does nothing."""
+        with self._lock:
+            self._connection.close()

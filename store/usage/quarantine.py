@@ -1,0 +1,26 @@
+"""Rows that cannot be right, kept with the reason."""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from store.model.canonical import digest
+from store.model.usage import Quarantined
+
+_MOST_CHARACTERS = 4_000
+
+
+def keep(connection: duckdb.DuckDBPyConnection, rows: Sequence[Quarantined]) -> None:
+    """Keep each (source, reason, raw) once, with the time it was seen last; inside the caller's transaction."""
+    newest: dict[str, Quarantined] = {}
+    for row in rows:
+        cut = row._replace(raw=row.raw[:_MOST_CHARACTERS])
+        key = digest([cut.source, cut.reason, cut.raw])
+        if key not in newest or newest[key].observed_us < cut.observed_us:
+            newest[key] = cut
+    if newest:
+        connection.executemany(
+            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
+            "SET observed_us = greatest(observed_us, excluded.observed_us)",
+            [[key, *row] for key, row in newest.items()],
+        )

@@ -1,0 +1,120 @@
+"""The tables of the usage warehouse, and every SQL fragment whose text is not fixed.
+
+Identifiers come from the maps in this module only; values always travel as bound parameters. Buckets are integer
+epoch seconds. Nothing here is DuckDB's own except `tags MAP` and `md5_number_lower`, so that another engine can be
+put behind the same port by replacing this module and `append`.
+"""
+
+from typing import get_type_hints
+
+import pyarrow as pa
+
+from store.model.usage import (
+    CASH_MODES,
+    CUBE_DIMENSIONS,
+    CUBE_MEASURES,
+    NONE,
+    RECORD_DIMENSIONS,
+    TOKEN_CLASSES,
+    UsageRecord,
+)
+
+SCHEMA_VERSION = 1
+FINE_SECONDS = 300
+COARSE_SECONDS = 3600
+ROLLUPS = {FINE_SECONDS: "rollups_300", COARSE_SECONDS: "rollups_3600"}
+
+_US = 1_000_000
+_HINTS = get_type_hints(UsageRecord)
+_INTEGERS = frozenset(name for name, hint in _HINTS.items() if hint in (int, int | None))
+_MAPS = frozenset({"tags"})
+_DERIVED = frozenset({"observed_us", "cost_nanos"})
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    if name in _MAPS:
+        return pa.map_(pa.string(), pa.string())
+    return pa.int64() if name in _INTEGERS else pa.string()
+
+
+RECORD_SCHEMA: pa.Schema = pa.schema([(name, _arrow_type(name)) for name in UsageRecord._fields])
+"""Records as an Arrow table: text as string, numbers as int64 (null where absent), tags as map."""
+
+TEXT_COLUMNS = frozenset(UsageRecord._fields) - _INTEGERS - _MAPS
+
+CONTENT = (
+    "md5_number_lower(concat_ws(chr(31), "
+    + ", ".join(f"coalesce(CAST({name} AS VARCHAR), '')" for name in UsageRecord._fields if name not in _DERIVED)
+    + "))"
+)
+"""The content hash of a record: everything that its source said. `observed_us` is when it was said, `cost_nanos` is
+what our price book made of it; neither makes another version of the call."""
+
+_TOKENS = "(" + " + ".join(TOKEN_CLASSES) + ")"
+UNPRICED = f"(cost_nanos IS NULL AND {_TOKENS} > 0)"
+"""A record that used tokens and has no price; a call that used none needs none."""
+
+_CASH = ", ".join(f"'{mode}'" for mode in sorted(CASH_MODES))
+_PER_RECORD = {
+    "errors": "CASE WHEN status = 'error' THEN requests ELSE 0 END",
+    "refused": "CASE WHEN status = 'refused' THEN requests ELSE 0 END",
+    "retries": "CASE WHEN attempt > 1 THEN requests ELSE 0 END",
+    "cost_nanos": "coalesce(cost_nanos, 0)",
+    "cash_nanos": f"CASE WHEN billing_mode IN ({_CASH}) THEN coalesce(cost_nanos, 0) ELSE 0 END",
+    "billed_nanos": "coalesce(billed_nanos, 0)",
+    "unpriced": f"CASE WHEN {UNPRICED} THEN requests ELSE 0 END",
+}
+
+SUMS_OF_RECORDS = ", ".join(f"CAST(sum({_PER_RECORD.get(m, m)}) AS BIGINT) AS {m}" for m in CUBE_MEASURES)
+SUMS_OF_ROLLUPS = ", ".join(f"CAST(sum({m}) AS BIGINT) AS {m}" for m in CUBE_MEASURES)
+
+
+def bucket_of_record(seconds: int) -> str:
+    """The start of a record's bucket of that width, in epoch seconds."""
+    return f"(occurred_us // {seconds * _US} * {seconds})"
+
+
+def bucket_of_rollup(seconds: int) -> str:
+    """The start of the coarser bucket that holds a rollup's bucket, in epoch seconds."""
+    return f"(bucket // {seconds} * {seconds})"
+
+
+def dimension(name: str) -> tuple[str, list[str]]:
+    """The SQL expression of a dimension and its bound parameters.
+
+    Raises:
+        KeyError: no such dimension.
+    """
+    if name.startswith("tags."):
+        return f"coalesce(map_extract_value(tags, ?), '{NONE}')", [name.removeprefix("tags.")]
+    if name not in RECORD_DIMENSIONS:
+        raise KeyError(name)
+    return name, []
+
+
+def _sql_type(name: str) -> str:
+    if name in _MAPS:
+        return "MAP(VARCHAR, VARCHAR)"
+    return "BIGINT" if name in _INTEGERS else "VARCHAR"
+
+
+def _rollup_ddl(table: str) -> str:
+    dims = ", ".join(f"{name} VARCHAR" for name in CUBE_DIMENSIONS)
+    measures = ", ".join(f"{name} BIGINT" for name in CUBE_MEASURES)
+    return f"CREATE TABLE IF NOT EXISTS {table} (bucket BIGINT, {dims}, {measures})"
+
+
+_RECORD_COLUMNS = ", ".join(f"{name} {_sql_type(name)}" for name in UsageRecord._fields)
+
+DDL = (
+    "CREATE TABLE IF NOT EXISTS meta (version BIGINT, created_us BIGINT)",
+    # One row per (role, record_id): the version that won.
+    f"CREATE TABLE IF NOT EXISTS records ({_RECORD_COLUMNS}, content UBIGINT, role VARCHAR)",
+    # Contents that were seen under an id and did not win; without them the counts would depend on the order.
+    "CREATE TABLE IF NOT EXISTS earlier_versions (role VARCHAR, record_id VARCHAR, content UBIGINT)",
+    # 5-minute buckets whose metered records changed since the last roll-up.
+    "CREATE TABLE IF NOT EXISTS dirty (bucket BIGINT)",
+    "CREATE TABLE IF NOT EXISTS quarantine (digest VARCHAR PRIMARY KEY, source VARCHAR, observed_us BIGINT, "
+    "reason VARCHAR, raw VARCHAR)",
+    *(_rollup_ddl(table) for table in ROLLUPS.values()),
+)

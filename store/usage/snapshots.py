@@ -1,0 +1,69 @@
+"""Snapshots: deduplicated records as one Parquet file, for readers beside the process that writes."""
+
+# ruff: noqa: S608 - SQL fragments come from the fixed maps of store.usage.schema only; values are bound parameters.
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from store.errors import BadInput, StorageFailed
+from store.model.usage import Role, UsageRecord, Window
+from store.usage.schema import RECORD_SCHEMA
+
+_SCHEMA = RECORD_SCHEMA.append(pa.field("role", pa.string()))
+_ROWS = 50_000
+_ROLES: tuple[Role, ...] = ("metered", "reference")
+
+
+def write(connection: duckdb.DuckDBPyConnection, window: Window, folder: Path) -> Path:
+    """Write the records of the window, both roles, to a file named after the window; its path.
+
+    The file appears under its name only when it is whole.
+
+    Raises:
+        StorageFailed: the folder cannot be written.
+    """
+    path = folder / f"usage-{window.start_us}-{window.end_us}.parquet"
+    part = path.with_suffix(".part")
+    reader = connection.sql(
+        f"SELECT {', '.join(UsageRecord._fields)}, role FROM records WHERE occurred_us >= ? AND occurred_us < ? "
+        "ORDER BY occurred_us, record_id, role",
+        params=[window.start_us, window.end_us],
+    ).to_arrow_reader(_ROWS)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(part, _SCHEMA, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_table(pa.Table.from_batches([batch]).cast(_SCHEMA))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageFailed(f"{path}: the snapshot cannot be written: {error}") from error
+    return path
+
+
+def read(path: Path) -> Iterator[tuple[Role, pa.Table]]:
+    """(role, rows) of a snapshot, in batches.
+
+    Raises:
+        BadInput: the file is not a snapshot, or is damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(_SCHEMA):
+                raise BadInput(f"{path}: not a usage snapshot of this version; write it again with `snapshot`")
+            for batch in file.iter_batches(_ROWS):
+                yield from _by_role(pa.Table.from_batches([batch]))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInput(f"{path}: the snapshot cannot be read: {error}") from error
+
+
+def _by_role(rows: pa.Table) -> Iterator[tuple[Role, pa.Table]]:
+    for role in _ROLES:
+        found = rows.filter(pc.equal(rows.column("role"), role)).select(UsageRecord._fields)
+        if found.num_rows:
+            yield role, found

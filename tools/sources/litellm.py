@@ -1,0 +1,258 @@
+"""LiteLLM: its StandardLoggingPayload as JSON lines, or rows of its `/spend/logs`, one record per call.
+
+Source: docs.litellm.ai/docs/proxy/logging_spec. `prompt_tokens` includes cached and written tokens.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from store.model.ports import Clock
+from store.model.usage import NONE, Quarantined, Status, UsageRecord, to_us
+from tools.sources import dimensions
+from tools.sources.fields import Faulty, amount, moment, optional_count, reject, text, vet
+from tools.sources.lines import Unreadable, json_rows
+
+_OPERATIONS = {
+    "completion": "chat",
+    "acompletion": "chat",
+    "anthropic_messages": "chat",
+    "responses": "chat",
+    "aresponses": "chat",
+    "text_completion": "text_completion",
+    "atext_completion": "text_completion",
+    "embedding": "embeddings",
+    "aembedding": "embeddings",
+}
+_STANDARD = frozenset({NONE, "default", "auto", "standard"})
+_CALLER = "metadata.spend_logs_metadata"
+
+
+class _Tokens(NamedTuple):
+    input_uncached: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    reasoning: int
+
+
+class LiteLLMSource:
+    """Reads LiteLLM's log of calls. A call's id is the gateway's response id, whichever door it came by.
+
+    `places` replaces the ordered list of places of single dimensions (see tools.sources.dimensions).
+    """
+
+    def __init__(self, *, name: str, clock: Clock, places: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._name = name
+        self._clock = clock
+        self._places = dimensions.checked(places or {})
+
+    def read(self, paths: Iterable[Path]) -> Iterator[UsageRecord | Quarantined]:
+        """Records in file order, lazily; rows that cannot be right as Quarantined.
+
+        Raises:
+            BadInput: a file cannot be opened, or is damaged from some row on; the rows before it were yielded.
+        """
+        observed_us = to_us(self._clock())
+        for path in paths:
+            for row in json_rows(path):
+                yield self._judge(row, observed_us)
+
+    def _judge(self, row: dict[str, object] | Unreadable, observed_us: int) -> UsageRecord | Quarantined:
+        if isinstance(row, Unreadable):
+            return reject(self._name, observed_us, row.reason, row.raw)
+        try:
+            return vet(self._record(_as_payload(row), observed_us))
+        except Faulty as error:
+            return reject(self._name, observed_us, str(error), _without_text(row))
+
+    def _record(self, row: Mapping[str, object], observed_us: int) -> UsageRecord:
+        ended = _time(row, "endTime")
+        tags = dimensions.request_tags(row.get("request_tags"))
+        dims = {name: dimensions.resolve(row, tags, places) for name, places in self._places.items()}
+        provider, model = _model(row)
+        tokens = _tokens(row)
+        return UsageRecord(
+            record_id=text(row.get("id")),
+            source=self._name,
+            observed_us=observed_us,
+            occurred_us=ended,
+            provider=provider,
+            model=model,
+            requested_model=_first(text(row.get("model_group")), model),
+            operation=_OPERATIONS.get(text(row.get("call_type")), text(row.get("call_type"))),
+            service_tier=_service_tier(row),
+            speed=_plain(_hint(row, "speed"), dimensions.at(row, "model_parameters.speed")),
+            region=text(_hint(row, "region")),
+            status=_status(row),
+            status_code=_status_code(row),
+            finish_reason=_finish_reason(row),
+            # Clocks of two hosts may disagree by a moment: that spoils the latency, not the record.
+            latency_ms=max(0, ended - _time(row, "startTime")) // 1000 if row.get("startTime") is not None else 0,
+            attempt=max(1, _hint_count(row, "attempt")),
+            trace_id=text(row.get("trace_id")),
+            tags=tuple(sorted(tags.items())),
+            billed_nanos=amount(row.get("response_cost"), "response_cost"),
+            prompt_hash=text(_hint(row, "prompt_hash")),
+            prefix_hash=text(_hint(row, "prefix_hash")),
+            remedy_id=text(_hint(row, "remedy_id")),
+            team=dims["team"],
+            environment=dims["environment"],
+            api_key_id=dims["api_key_id"],
+            app=dims["app"],
+            route=dims["route"],
+            release=dims["release"],
+            job=dims["job"],
+            prompt_version=dims["prompt_version"],
+            end_user=dims["end_user"],
+            session_id=dims["session_id"],
+            input_uncached=tokens.input_uncached,
+            cache_read=tokens.cache_read,
+            cache_write_5m=tokens.cache_write_5m,
+            cache_write_1h=tokens.cache_write_1h,
+            output=tokens.output,
+            reasoning=tokens.reasoning,
+            prompt_chars=_hint_count(row, "prompt_chars"),
+            completion_chars=_hint_count(row, "completion_chars"),
+            n_tools=_hint_count(row, "n_tools"),
+            prefix_tokens=_hint_count(row, "prefix_tokens"),
+        )
+
+
+def _as_payload(row: dict[str, object]) -> dict[str, object]:
+    """A row of `/spend/logs` in the payload's words; a payload as it is."""
+    if "request_id" not in row or "spend" not in row:
+        return row
+    metadata = _object(row.get("metadata"))
+    known = {"user_api_key_hash": row.get("api_key"), "user_api_key_team_id": row.get("team_id"), **metadata}
+    return {
+        **row,
+        "id": row["request_id"],
+        "response_cost": row["spend"],
+        "trace_id": row.get("session_id"),
+        "request_tags": _loads(row.get("request_tags")),
+        "metadata": known,
+    }
+
+
+def _object(value: object) -> dict[str, object]:
+    found = _loads(value)
+    return found if isinstance(found, dict) else {}
+
+
+def _loads(value: object) -> object:
+    """What a JSON column holds, which an export may give as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return None
+
+
+def _without_text(row: Mapping[str, object]) -> dict[str, object]:
+    # No prompt or answer is ever stored, not in quarantine either.
+    hidden = ("messages", "response", "proxy_server_request", "error_str")
+    return {name: value for name, value in row.items() if name not in hidden}
+
+
+def _time(row: Mapping[str, object], name: str) -> int:
+    value = row.get(name)
+    return moment(value, "iso" if isinstance(value, str) else "s", name)
+
+
+def _model(row: Mapping[str, object]) -> tuple[str, str]:
+    provider, model = text(row.get("custom_llm_provider")), text(row.get("model"))
+    head, slash, rest = model.partition("/")
+    if slash and provider in (NONE, head):
+        return head, rest
+    return provider, model
+
+
+def _tokens(row: Mapping[str, object]) -> _Tokens:
+    if row.get("cache_hit") is True or row.get("cache_hit") == "True":
+        # The gateway answered from its own cache: no provider read or wrote a token.
+        return _Tokens(0, 0, 0, 0, 0, 0)
+    usage = dimensions.at(row, "metadata.usage_object")
+    details = dimensions.at(usage, "prompt_tokens_details")
+    prompt = optional_count(row.get("prompt_tokens"), "prompt_tokens")
+    output = optional_count(row.get("completion_tokens"), "completion_tokens")
+    read = _either(usage, "cache_read_input_tokens", details, "cached_tokens")
+    written = _either(usage, "cache_creation_input_tokens", details, "cache_creation_tokens")
+    split = dimensions.at(details, "cache_creation_token_details") or dimensions.at(usage, "cache_creation")
+    written_1h = optional_count(dimensions.at(split, "ephemeral_1h_input_tokens"), "ephemeral_1h_input_tokens")
+    if written_1h > written:
+        raise Faulty(f"1-hour cache writes ({written_1h}) are more than all cache writes ({written})")
+    if read + written > prompt:
+        raise Faulty(f"cached tokens ({read} read, {written} written) are more than prompt_tokens ({prompt})")
+    reasoning = dimensions.at(usage, "completion_tokens_details.reasoning_tokens")
+    # Some providers count reasoning beside the output; a part cannot be more than the whole.
+    return _Tokens(
+        input_uncached=prompt - read - written,
+        cache_read=read,
+        cache_write_5m=written - written_1h,
+        cache_write_1h=written_1h,
+        output=output,
+        reasoning=min(output, optional_count(reasoning, "reasoning_tokens")),
+    )
+
+
+def _either(usage: object, name: str, details: object, other: str) -> int:
+    found = dimensions.at(usage, name)
+    return optional_count(dimensions.at(details, other) if found is None else found, name)
+
+
+def _hint(row: Mapping[str, object], name: str) -> object:
+    found = dimensions.at(row, f"{_CALLER}.bursar.{name}")
+    return dimensions.at(row, f"{_CALLER}.{name}") if found is None else found
+
+
+def _hint_count(row: Mapping[str, object], name: str) -> int:
+    return optional_count(_hint(row, name), name)
+
+
+def _first(*values: str) -> str:
+    return next((value for value in values if value != NONE), NONE)
+
+
+def _plain(*values: object) -> str:
+    found = _first(*(text(value) for value in values))
+    return "standard" if found in _STANDARD else found
+
+
+def _service_tier(row: Mapping[str, object]) -> str:
+    if "batch" in text(row.get("call_type")):
+        return "batch"
+    return _plain(
+        dimensions.at(row, "metadata.usage_object.service_tier"),
+        dimensions.at(row, "model_parameters.service_tier"),
+        _hint(row, "service_tier"),
+    )
+
+
+def _status(row: Mapping[str, object]) -> Status:
+    if row.get("status") != "failure":
+        return "ok"
+    # Our guard names the remedy that refused a call; any other failure is the provider's or the gateway's.
+    return "refused" if dimensions.at(row, f"{_CALLER}.bursar.remedy_id") else "error"
+
+
+def _status_code(row: Mapping[str, object]) -> int:
+    if row.get("status") != "failure":
+        return 200
+    information = row.get("error_information") or dimensions.at(row, "metadata.error_information")
+    code = text(dimensions.at(information, "error_code"))
+    return int(code) if code.isascii() and code.isdigit() and len(code) == 3 else 500
+
+
+def _finish_reason(row: Mapping[str, object]) -> str:
+    choices = dimensions.at(row, "response.choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return _first(
+        text(_hint(row, "finish_reason")),
+        text(dimensions.at(first, "finish_reason")),
+        text(dimensions.at(row, "response.stop_reason")),
+    )

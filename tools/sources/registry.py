@@ -1,0 +1,50 @@
+"""The sources by the name that `bursar ingest` and the configuration use."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from store.errors import BadInput
+from store.model.ports import Clock, Source
+from tools.sources.litellm import LiteLLMSource
+from tools.sources.mapping import load_mapping
+from tools.sources.tabular import TabularSource
+
+
+class SourceOptions(NamedTuple):
+    """What the operator said about a source."""
+
+    clock: Clock
+    name: str | None = None
+    """The instance's name; the format's where left out. A table's mapping names its own source."""
+    mapping: Path | None = None
+    places: dict[str, tuple[str, ...]] | None = None
+
+
+def _litellm(options: SourceOptions) -> Source:
+    if options.mapping:
+        raise BadInput("litellm needs no mapping file: leave out --map")
+    return LiteLLMSource(name=options.name or "litellm", clock=options.clock, places=options.places)
+
+
+def _tabular(options: SourceOptions) -> Source:
+    if not options.mapping:
+        raise BadInput("tabular needs a mapping file: give --map FILE, or --map with the name of a shipped one")
+    mapping = load_mapping(options.mapping)
+    if options.name:
+        mapping = mapping.model_copy(update={"source": options.name})
+    return TabularSource(mapping=mapping, clock=options.clock)
+
+
+SOURCES: dict[str, Callable[[SourceOptions], Source]] = {"litellm": _litellm, "tabular": _tabular}
+
+
+def open_source(kind: str, options: SourceOptions) -> Source:
+    """The source of that format.
+
+    Raises:
+        BadInput: no such format, or options that do not fit it.
+    """
+    if kind not in SOURCES:
+        raise BadInput(f"no such format: {kind!r}; known: {', '.join(SOURCES)}")
+    return SOURCES[kind](options)
