@@ -73,13 +73,6 @@ def effects(proposal: Proposal) -> tuple[Action, ...]:
     return tuple(action for action in proposal.actions if action.kind != "notify")
 
 
-def plan_version(seen: Sequence[Observed]) -> str | None:
-    """The `base_version` of a plan: the target's version, or all of them joined with commas ("-" for never set)."""
-    if len(seen) == 1:
-        return seen[0].version
-    return ",".join(one.version or "-" for one in seen) or None
-
-
 def standing(action: Action, seen: Observed, *, marker: str, planned: str | None = None, cas: bool = False) -> Standing:
     """Ours (our value under our marker), as it was when the plan was made, or changed by somebody else since.
 
@@ -95,17 +88,9 @@ def standing(action: Action, seen: Observed, *, marker: str, planned: str | None
 
 def standings(proposal: Proposal, seen: Sequence[Observed], *, cas: bool) -> list[Standing]:
     """How each effect of the plan stands, in order; `seen` has one entry per effect."""
-    actions = effects(proposal)
-    base = proposal.base_version
-    if len(actions) == 1:
-        planned = [base]
-    else:
-        planned = [None if v == "-" else v for v in (base or ",".join("-" for _ in actions)).split(",")]
-    if len(planned) != len(actions):
-        return ["drift" for _ in actions]
     return [
-        standing(action, one, marker=proposal.remedy_id, planned=version, cas=cas)
-        for action, one, version in zip(actions, seen, planned, strict=True)
+        standing(action, one, marker=proposal.remedy_id, planned=proposal.base_version, cas=cas)
+        for action, one in zip(effects(proposal), seen, strict=True)
     ]
 
 

@@ -25,11 +25,12 @@ def demo(
     from agent.entrypoints.console import print_json
     from evals.demo.play import play
     from evals.demo.printing import Teller, console_for, print_result
+    from evals.demo.story import the_story
     from evals.demo.wiring import open_service, price_table
 
     console = console_for(stderr=json_)
     with Teller(console, tells=not json_) as teller:
-        result = play(seed=seed, out=out, open_service=open_service, prices=price_table, tell=teller)
+        result = play(the_story(), seed=seed, out=out, open_service=open_service, prices=price_table, tell=teller)
     if json_:
         print_json(result.document())
     else:

@@ -5,7 +5,7 @@ import math
 from pydantic import Field
 
 from playbooks.estimate import Case, case_of, draft
-from playbooks.normal import requests_per_minute
+from playbooks.normal import larger, requests_per_minute
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, number
 from playbooks.replay.limits import replay_rate_limit
 from playbooks.targets import ACTORS, limit_target
@@ -65,9 +65,9 @@ class RateLimit(Playbook):
 def _normal(finding: Finding, facts: ProposalFacts, case: Case) -> float | None:
     """The p95 of requests a minute: of the target itself, else, for a new actor, of the others of its kind."""
     own = requests_per_minute(case.reference_records)
-    if own is not None:
-        return own
+    if case.target == finding.scope:
+        return larger(number(finding, "requests_per_minute_p95_normal"), own)
     kind = next((name for name in ACTORS if case.target.get(name) is not None), None)
-    if kind is not None:
+    if own is None and kind is not None:
         return requests_per_minute(facts.reference_records, per=kind)
-    return number(finding, "requests_per_minute_p95_normal") if case.target == finding.scope else None
+    return own

@@ -49,13 +49,13 @@ def is_named(target: Scope, finding: Finding) -> bool:
 
     The target is one of the scopes that the finding holds, or a part of one that stays within the finding's scope
     or names an actor of it by itself. A target wider than the finding's scope is never named: evidence may look at
-    more traffic than a remedy may touch.
+    more traffic than a remedy may touch, and at other traffic to compare.
     """
     named = _named(finding)
     if target.contains(finding.scope) and target != finding.scope:
         return any(name in ACTORS for name, _ in target.dims)
     if target in named:
-        return True
+        return target.overlaps(finding.scope)
     part = any(set(target.dims) <= set(scope.dims) for scope in named)
     actor = any(name in ACTORS for name, _ in target.dims)
     return part and (finding.scope.contains(target) or actor)

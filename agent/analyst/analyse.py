@@ -1,7 +1,5 @@
 """The investigation without a model: from what the queries fetched to a finding."""
 
-import numpy as np
-
 from agent.analyst.attribution import LeafTable, attribute
 from agent.analyst.case import CaseData, Seen
 from agent.analyst.causes import score_causes
@@ -47,7 +45,7 @@ def analyse(case: CaseData) -> Finding:
         causes=causes,
         suspects=suspects,
         evidence=tuple(notebook.evidence),
-        facts=gather_facts(notebook, now=now, before=before),
+        facts=gather_facts(notebook, case, now=now, before=before),
     )
 
 
@@ -119,15 +117,12 @@ def _notes(
     case: CaseData, now: Calls, before: Calls, movement: Note, suspects: tuple[Suspect, ...]
 ) -> list[Note | None]:
     cubes, scale = case.core_spend, case.reference.scale
-    people = look_at_people(case.users.now, case.users.before)
     spend = look_at_spend(cubes.now, cubes.before, window=case.window, scale=scale, says=case.reference.says)
-    if people is not None and "people_ratio" in people.data and "requests_ratio" in spend.data:
-        ratio = float(people.data["people_ratio"] or 0) / float(spend.data["requests_ratio"] or 1)
-        people.data["growth_gap"] = abs(float(np.log(ratio))) if ratio > 0 else 1.0
+    grown = spend.data.get("requests_ratio")
     return [
         spend,
         movement,
-        _suspect_note(suspects),
+        _suspect_note(suspects, case.incident.scope),
         look_at_figures(cubes.now, cubes.before),
         look_at_models(case.mix.now, case.mix.before, scale=scale),
         look_at_cache(case.cache.now, case.cache.before),
@@ -135,7 +130,7 @@ def _notes(
         look_at_sessions(now, before),
         look_at_retries(now, before),
         look_at_sizes(now, before),
-        people,
+        look_at_people(case.users.now, case.users.before, requests_ratio=grown if isinstance(grown, float) else None),
         None if case.key is None else look_at_key(now, case.key, hours=case.window.seconds / 3600),
     ]
 
@@ -147,18 +142,19 @@ def _suspects(case: CaseData) -> tuple[Suspect, ...]:
     if leaves.size == 0:
         return ()
     table = LeafTable(leaves.codes, leaves.values, leaves.now["cost_nanos"], leaves.before["cost_nanos"])
+    inside = case.incident.scope.as_dict()
     return tuple(
-        Suspect(scope=Scope.of(found.dims), explained=found.explained, nanos=round(found.change))
+        Suspect(scope=Scope.of({**inside, **found.dims}), explained=found.explained, nanos=round(found.change))
         for found in attribute(table)
     )
 
 
-def _suspect_note(suspects: tuple[Suspect, ...]) -> Note | None:
+def _suspect_note(suspects: tuple[Suspect, ...], scope: Scope) -> Note | None:
     if not suspects:
         return None
     best = suspects[0]
     says = f"{best.scope.text} explains {best.explained:.0%} of the change ({usd_text(best.nanos)})."
-    return Note("spend", says, {"suspect_explained": best.explained, "suspect_nanos": best.nanos})
+    return Note("spend", says, {"suspect_explained": best.explained, "suspect_nanos": best.nanos}, scope)
 
 
 def _middle(window: Window) -> int:

@@ -81,10 +81,10 @@ def weeks_before(window: Window, first_at: datetime | None) -> tuple[Window, ...
 
 def hours_before(window: Window, first_at: datetime | None) -> tuple[Window, ...]:
     """The time just before, six hours or the window's length, as far as there are data."""
+    if first_at is None:
+        return ()
     length = max(timedelta(hours=6), window.end - window.start)
-    earliest = window.start - length
-    if first_at is not None:
-        earliest = min(max(earliest, floor_to(first_at, BUCKET_SECONDS)), window.start)
+    earliest = max(window.start - length, floor_to(first_at, BUCKET_SECONDS))
     return (Window(start=earliest, end=window.start),) if earliest < window.start else ()
 
 

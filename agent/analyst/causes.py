@@ -75,7 +75,7 @@ def _compete(fits: Mapping[Cause, Fit]) -> tuple[CauseScore, ...]:
     scores = [
         CauseScore(
             cause=cause,
-            confidence=round(min(found.fit, pull[cause] / whole), 4),
+            confidence=_cut(min(found.fit, pull[cause] / whole)),
             supported_by=found.supported_by,
             contradicted_by=found.contradicted_by,
             because=CAUSES[cause].because,
@@ -85,8 +85,12 @@ def _compete(fits: Mapping[Cause, Fit]) -> tuple[CauseScore, ...]:
     ]
     unknown = CauseScore(
         cause="unknown",
-        # Rounded down: the confidences together must not pass 1.
-        confidence=int(UNKNOWN_FIT**SHARPNESS / whole * 1000) / 1000 if scores else 1.0,
+        confidence=_cut(UNKNOWN_FIT**SHARPNESS / whole) if scores else 1.0,
         because="No cause that we know fits better.",
     )
     return tuple(sorted([*scores, unknown], key=lambda score: -score.confidence))
+
+
+def _cut(confidence: float) -> float:
+    """Four digits, rounded down: the confidences together must not pass 1."""
+    return int(confidence * 10_000) / 10_000

@@ -87,14 +87,13 @@ def split_drivers(
     A model that was not used before is given its workload's tokens per request of then; a workload that was not
     there before counts as request volume. `price` is a rate that changed; where the price table knows context tiers
     for a model, a level that differs from list counts as `tier_speed`. The tokenizer needs `tokens_per_char`
-    (before, now) and takes input tokens only. `part` (over the driver dimensions)
-    asks for the shares of some leaves only, as part of the whole: a model that took over another's calls then shows
-    as `model_mix`, not as new volume. Amounts in nano-USD.
+    (before, now) and takes input tokens only. `part` (over the driver dimensions) asks for the shares
+    of some leaves only, as part of the whole: a model that took over another's calls then shows as `model_mix`, not
+    as new volume. Amounts in nano-USD.
     """
     raw = dict.fromkeys(FACTORS, 0.0)
     if leaves.size:
         before, now = _sides(leaves, prices, moments, tokens_per_char or {})
-
         inside = _inside(leaves, part)
 
         def spent(new: tuple[bool, ...]) -> Floats:

@@ -1,6 +1,7 @@
 """The names that `Finding.facts` may hold; what is not known is absent. Money in nano-USD, shares in [0, 1].
 
-- spend: run_rate_nanos_per_hour, baseline_nanos_per_hour (now; in the reference), requests_per_minute_now,
+- spend: run_rate_nanos_per_hour, baseline_nanos_per_hour (of the finding's scope, now and in the reference; all other
+  facts are of the scope that was compared, the finding's narrowed to its team and app), requests_per_minute_now,
   requests_per_minute_normal (means), requests_per_minute_p95_normal (over active minutes of the reference),
   nanos_per_request_now, nanos_per_request_before, growth_share (requests now / in the reference - 1)
 - models: model, provider, previous_model, model_share_now, model_share_before (of requests)
@@ -17,13 +18,12 @@
 - environment: the one environment of the scope's traffic, or "mixed"
 """
 
+from agent.analyst.case import CaseData
 from agent.analyst.columns import Calls
 from agent.analyst.forensics.money import per_minute_p95
 from agent.analyst.notebook import Datum, Notebook
 
 FACTS = (
-    "run_rate_nanos_per_hour",
-    "baseline_nanos_per_hour",
     "requests_per_minute_now",
     "requests_per_minute_normal",
     "nanos_per_request_now",
@@ -71,9 +71,13 @@ FACTS = (
 """Those that a note holds under the same name."""
 
 
-def gather_facts(notebook: Notebook, *, now: Calls, before: Calls) -> dict[str, Datum]:
-    """The facts of a case, out of its notes and its calls."""
+def gather_facts(notebook: Notebook, case: CaseData, *, now: Calls, before: Calls) -> dict[str, Datum]:
+    """The facts of a case, out of its notes, its calls and its scope's spend."""
     facts = {name: notebook.values[name] for name in FACTS if name in notebook.values}
+    spent_before = sum(cube.total("cost_nanos") for cube in case.spend.before) * case.reference.scale
+    hours = case.window.seconds / 3600
+    facts["run_rate_nanos_per_hour"] = round(case.spend.now.total("cost_nanos") / hours)
+    facts["baseline_nanos_per_hour"] = round(spent_before / hours)
     busiest = per_minute_p95(before)
     if busiest is not None:
         facts["requests_per_minute_p95_normal"] = busiest

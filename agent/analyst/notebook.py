@@ -9,11 +9,12 @@ Datum = float | int | str | bool | None
 
 
 class Note(NamedTuple):
-    """One checked fact: the query it comes from, a plain sentence, and its numbers and ids by name."""
+    """One checked fact: the query it comes from, a plain sentence, its numbers and ids by name, and its own scope."""
 
     query: str
     says: str
     data: dict[str, Datum]
+    scope: Scope | None = None
 
 
 class Notebook:
@@ -25,12 +26,22 @@ class Notebook:
         self._origin: dict[str, str] = {}
 
     def add(self, note: Note | None, *, scope: Scope, window: Window) -> None:
-        """Number a note and file its data; None, a question without an answer, is not filed."""
+        """Number a note and file its data, under its own scope or this one.
+
+        None, a question without an answer, is not filed.
+        """
         if note is None:
             return
         key = f"ev-{len(self.evidence) + 1}"
         self.evidence.append(
-            Evidence(id=key, query=note.query, scope=scope, window=window, says=note.says, data=note.data)
+            Evidence(
+                id=key,
+                query=note.query,
+                scope=scope if note.scope is None else note.scope,
+                window=window,
+                says=note.says,
+                data=note.data,
+            )
         )
         self.values.update(note.data)
         self._origin.update(dict.fromkeys(note.data, key))

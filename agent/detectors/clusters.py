@@ -16,7 +16,10 @@ from store.model.usage import CUBE_DIMENSIONS, Scope
 
 _SAME_ONSET = timedelta(hours=2)
 _COMMON_CHILDREN = 3
-_ALIKE = 2.0
+_ALIKE = 4.0
+_MIXED_SHARE = 0.3
+"""From this share on, a deeper event is told apart from the rest of a series that mixes many apps."""
+_DISPLACED = 1.2
 
 
 class Cluster(NamedTuple):
@@ -34,14 +37,20 @@ class Cluster(NamedTuple):
 
     @property
     def ended_at(self) -> datetime | None:
-        """The end of the last spike, None while one lasts."""
-        ends = [spike.ended_at for spike in self.spikes]
+        """The end of the last spike in its scope, None while one lasts."""
+        ends = [spike.ended_at for spike in self._inside]
         return None if None in ends else max(end for end in ends if end is not None)
 
     @property
     def seen_until(self) -> datetime:
         """The end of the last bucket that was judged for it."""
-        return max(spike.seen_until for spike in self.spikes)
+        return max(spike.seen_until for spike in self._inside)
+
+    @property
+    def _inside(self) -> list[Spike]:
+        """Spikes that are no wider than the event: what a wider series does after it is another matter."""
+        inside = [spike for spike in self.spikes if not _wider(cube_scope(spike.series), self.scope)]
+        return inside or list(self.spikes)
 
 
 @dataclass
@@ -147,15 +156,18 @@ def _explained_by(
         nearest = min(strong, key=lambda i: (abs(nodes[i].start - whole.start), nodes[i].scope.dims))
         return [i for i in strong if nodes[i].scope.overlaps(nodes[nearest].scope)]
     front = _disjoint(inner, nodes)
-    explained = sum(_share(nodes[i], whole) for i in front) >= settings.explained_share
+    shares = {i: _share(nodes[i], whole) for i in front}
+    explained = sum(shares.values()) >= settings.explained_share
     if explained and _together(front, nodes, owned=whole.scope.get("team") is not None):
         parts.common.add(wide)
         return inner
-    if explained or not whole.scope.dims:
+    beside = [i for i in inner if abs(nodes[i].start - whole.start) <= _SAME_ONSET]
+    mixed = whole.scope.get("app") is None and max(shares.values()) >= _MIXED_SHARE
+    if explained or mixed:
         parts.symptoms.add(wide)
-        return front[:1]
+        return next(([i] for i in front if i in beside), front[:1])
     parts.common.add(wide)
-    return [i for i in inner if abs(nodes[i].start - whole.start) <= _SAME_ONSET]
+    return beside
 
 
 def _disjoint(inner: list[int], nodes: list[_Node]) -> list[int]:
@@ -174,14 +186,23 @@ def _together(front: list[int], nodes: list[_Node], *, owned: bool) -> bool:
 
 
 def _join_views(nodes: list[_Node], forest: "_Forest") -> None:
-    """Join two cuts through the same traffic (a key and a model) that rose by alike amounts at one hour."""
+    """Join two cuts through one app, or through the same traffic by alike amounts, that rose at one hour."""
     for i, one in enumerate(nodes):
         for j in range(i + 1, len(nodes)):
             other = nodes[j]
             crossing = one.scope.overlaps(other.scope) and not one.scope.contains(other.scope)
             alike = min(one.excess, other.excess) * _ALIKE >= max(one.excess, other.excess)
-            if crossing and alike and one.meets(other) and abs(one.start - other.start) <= _SAME_ONSET:
+            if (
+                crossing
+                and (alike or _same_app(one, other))
+                and one.meets(other)
+                and abs(one.start - other.start) <= _SAME_ONSET
+            ):
                 forest.join(i, j)
+
+
+def _same_app(one: _Node, other: _Node) -> bool:
+    return one.scope.get("app") is not None and one.scope.get("app") == other.scope.get("app")
 
 
 def _telling(members: list[int], nodes: list[_Node], scope: Scope) -> tuple[Spike, ...]:
@@ -203,7 +224,7 @@ def _root(members: list[int], nodes: list[_Node], parts: _Parts, settings: Detec
     wide = [i for i in members if i in parts.common]
     if wide:
         return max(wide, key=lambda i: (nodes[i].excess, len(nodes[i].scope.dims)))
-    able = [i for i in members if i not in parts.symptoms] or members
+    able = [i for i in members if i not in parts.symptoms and not _displaces(i, members, nodes)] or members
     most = max(nodes[i].excess for i in able)
     deep = [i for i in able if nodes[i].excess >= settings.explained_share * most]
 
@@ -213,6 +234,15 @@ def _root(members: list[int], nodes: list[_Node], parts: _Parts, settings: Detec
         return len(node.scope.dims), share, node.scope.get("api_key_id") is not None, node.scope.dims
 
     return max(deep, key=depth)
+
+
+def _displaces(one: int, members: list[int], nodes: list[_Node]) -> bool:
+    """Whether a model rose by more than its own app did: it took over traffic of another model."""
+    node = nodes[one]
+    if node.scope.get("model") is None:
+        return False
+    apps = [nodes[i] for i in members if _same_app(nodes[i], node) and nodes[i].scope.get("model") is None]
+    return any(0 < app.excess * _DISPLACED < node.excess for app in apps)
 
 
 class _Forest:

@@ -100,7 +100,8 @@ def _scores(judged: Judged) -> Matrix:
     """Excess over threshold of the strongest window, of the bucket alone where it is not above normal itself."""
     ratio = np.where(judged.hot, judged.ratio.max(axis=0), judged.ratio[0])
     above = np.maximum(ratio, 0.0)
-    return above / (1 + above)
+    scores: Matrix = above / (1 + above)
+    return scores
 
 
 def _events(rows: _Rows, series: SeriesSet, found: list[tuple[Signal, Judged, Spell]]) -> list[Alert]:

@@ -12,7 +12,7 @@ from store.model.usage import TOKEN_CLASSES, Cube, Scope, from_us, iso
 DIMS = ("source", "provider", "model")
 """What the cubes for these checks are summed over."""
 _MIN_SILENCE_BUCKETS = 3
-_MIN_ACTIVE_BUCKETS = 48
+_MIN_ACTIVE_BUCKETS = 24
 _SILENCE_FACTOR = 2
 _DAY_SECONDS = 86_400
 _MATERIAL_NANOS = 5 * NANOS_PER_USD

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from agent.analyst.analyse import analyse
 from agent.analyst.case import (
+    BUCKET_SECONDS,
     CaseData,
     KeyPast,
     Reference,
@@ -43,7 +44,7 @@ def investigate(
 ) -> Finding:
     """Find out why an incident's scope spends more than it should, by read-only queries.
 
-    `now` cuts off what had not happened yet: nothing at or after it is read.
+    `now` cuts off what had not happened yet: no bucket that was not over by then is read.
 
     Raises:
         BadInput: the warehouse cannot answer for the incident's scope.
@@ -56,9 +57,9 @@ def investigate(
 
 def gather(*, incident: Incident, warehouse: Warehouse, price_table_for: PriceTableFor, now: datetime) -> CaseData:
     """Fetch all that the analyst looks at; each question is limited in rows."""
-    window = incident_window(incident)
-    if window.start < now < window.end:
-        window = Window(start=window.start, end=now)
+    window, known_until = incident_window(incident), floor_to(now, BUCKET_SECONDS)
+    if window.start < known_until < window.end:
+        window = Window(start=window.start, end=known_until)
     reference = _reference(incident, window, warehouse)
     spend_seen = _seen(window, reference, lambda w: spend(warehouse, scope=incident.scope, window=w).need())
     wide = comparable(incident.scope)

@@ -115,7 +115,10 @@ def _controls(
 
 
 def _harm(part: Totals) -> dict[HarmMetric, float]:
-    """Shares of the traffic, and the mean latency of served requests; those that too few requests tell are absent."""
+    """Shares of the traffic, and the mean latency of served requests (a refusal takes no time worth counting).
+
+    What too few requests tell is absent.
+    """
     served = part.attempts - part.refused
     found: dict[HarmMetric, float] = {}
     if part.attempts >= MIN_SERVED:

@@ -49,7 +49,7 @@ def resolve(
     """
     remedy = ledger.remedy(claim.remedy_id)
     proposal = None if remedy is None else ledger.proposal(remedy.remedy_id, remedy.revision)
-    intents = [one for one in ledger.applications(claim.remedy_id) if one.verb == "apply"]
+    intents = _intents(ledger, remedy)
     if remedy is None or proposal is None or not intents:
         raise StorageFailed(f"{claim.remedy_id} was being applied and its rows are gone; restore a backup")
     try:
@@ -84,6 +84,14 @@ def resolve(
     written = ledger.conclude(claim, ended, application=application, note=note)
     failpoint("resolve.concluded")
     return ended if written else None
+
+
+def _intents(ledger: Ledger, remedy: Remedy | None) -> list[Application]:
+    """The intents to apply this revision, oldest first."""
+    if remedy is None:
+        return []
+    every = ledger.applications(remedy.remedy_id)
+    return [one for one in every if one.verb == "apply" and one.revision == remedy.revision]
 
 
 _Ended = tuple[Remedy, Application | None, str]

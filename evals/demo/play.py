@@ -1,6 +1,6 @@
 """Plays the story: two weeks at once, then the third in ticks, with the service looking at each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -10,11 +10,11 @@ from agent.report.write import write
 from agent.steps.summarise import summarise
 from evals.demo.approver import ScriptedApprover
 from evals.demo.result import DemoResult, missed_of, rows_of
-from evals.demo.service import OpenService, Service, SimulatedClock
-from evals.demo.story import ANSWERS, FIRST_WEEKS, ON_CALL, OWNERS, THIRD_WEEK, TIME_ZONE, WEEK_NAME, faults
+from evals.demo.service import OpenService, SimulatedClock
+from evals.demo.story import TIME_ZONE, Story
 from evals.demo.timeline import Event, Narrator
 from evals.world.gateway import SimulatedGateway
-from evals.world.world import TrueIncident, World
+from evals.world.world import World
 from store.model.prices import PriceKey, PriceTable
 from store.model.usage import Intake, Window
 
@@ -30,6 +30,7 @@ class Progress(NamedTuple):
 
 
 def play(
+    story: Story,
     *,
     seed: int,
     out: Path,
@@ -41,75 +42,75 @@ def play(
     """Play the whole story in `out` (the data folder and the summary's files) and say what it came to.
 
     Raises:
-        BursarError: a store failed.
+        BursarError: the folder cannot be used, or a store failed.
     """
     started = perf_counter()
-    world = _world(seed, prices)
-    clock = SimulatedClock(FIRST_WEEKS.end)
-    gateway = SimulatedGateway(clock=clock)
-    service = open_service(out, clock, gateway)
+    keys = World(seed=seed, faults=story.faults).price_keys
+    stage = _Stage(story, World(seed=seed, faults=story.faults, prices=prices(keys)), out, open_service, tell)
     try:
-        intake = _load(world, service, tell)
-        truth = world.truth()
-        intake += _live(world, service, clock, truth=truth, gateway=gateway, tick=tick, tell=tell)
+        intake = stage.load() + stage.live(tick)
         summary = summarise(
-            week=WEEK_NAME,
+            week=story.week,
             time_zone=TIME_ZONE,
-            ledger=service.ledger,
-            warehouse=service.warehouse,
+            ledger=stage.service.ledger,
+            warehouse=stage.service.warehouse,
             mode="auto",
-            now=clock(),
+            now=stage.clock(),
         )
-        rows = rows_of(service.ledger, summary, truth)
+        rows = rows_of(stage.service.ledger, summary, stage.truth)
         paths = write(summary, out)
     finally:
-        service.close()
+        stage.service.close()
     return DemoResult(
         seconds=perf_counter() - started,
         records=intake,
         rows=rows,
-        missed=missed_of(rows, truth),
+        missed=missed_of(rows, stage.truth),
         summary=summary,
         files=paths,
     )
 
 
-def _world(seed: int, prices: Callable[[frozenset[PriceKey]], PriceTable]) -> World:
-    story = faults()
-    unpriced = World(seed=seed, faults=story)
-    return World(seed=seed, faults=story, prices=prices(unpriced.price_keys))
+class _Stage:
+    """The company, its gateway, the clock and the service, while the story is played."""
 
+    def __init__(
+        self, story: Story, world: World, out: Path, open_service: OpenService, tell: Callable[[Progress], None]
+    ) -> None:
+        self.story = story
+        self.world = world
+        self.truth = world.truth()
+        self.clock = SimulatedClock(story.before.end)
+        self.gateway = SimulatedGateway(clock=self.clock)
+        self.service = open_service(out, self.clock, self.gateway)
+        self.tell = tell
 
-def _load(world: World, service: Service, tell: Callable[[Progress], None]) -> Intake:
-    """The first two weeks, a day at a time so that memory stays small and progress is seen."""
-    intake = Intake()
-    for day in parts(FIRST_WEEKS, timedelta(days=1)):
-        intake += service.warehouse.append(world.traffic(day))
-        tell(Progress(now=day.end, done=_share(day.end), news=[]))
-    return intake
+    def load(self) -> Intake:
+        """What was before, a day at a time so that memory stays small and progress is seen."""
+        intake = Intake()
+        for day in parts(self.story.before, timedelta(days=1)):
+            intake += self.service.warehouse.append(self.world.traffic(day))
+            self._tell(day.end, [])
+        return intake
 
+    def live(self, tick: timedelta) -> Intake:
+        """Traffic under the gateway's rules, and what the service and the people do about it, tick by tick."""
+        story, ledger = self.story, self.service.ledger
+        approver = ScriptedApprover(story.answers, truth=self.truth, owners=story.owners, on_call=story.on_call)
+        narrator = Narrator(ledger, story.live)
+        intake = Intake()
+        for window in parts(story.live, tick):
+            self.clock.move_to(window.end)
+            intake += self.service.warehouse.append(self.world.traffic(window, self.gateway))
+            self.service.tick()
+            if approver.look(ledger, self.clock()):
+                self.service.tick()
+            self._tell(window.end, narrator.news(window.end))
+        return intake
 
-def _live(
-    world: World,
-    service: Service,
-    clock: SimulatedClock,
-    *,
-    truth: Sequence[TrueIncident],
-    gateway: SimulatedGateway,
-    tick: timedelta,
-    tell: Callable[[Progress], None],
-) -> Intake:
-    intake = Intake()
-    approver = ScriptedApprover(ANSWERS, truth=truth, owners=OWNERS, on_call=ON_CALL)
-    narrator = Narrator(service.ledger, THIRD_WEEK)
-    for window in parts(THIRD_WEEK, tick):
-        clock.move_to(window.end)
-        intake += service.warehouse.append(world.traffic(window, gateway))
-        service.tick()
-        if approver.look(service.ledger, clock()):
-            service.tick()
-        tell(Progress(now=window.end, done=_share(window.end), news=narrator.news(window.end)))
-    return intake
+    def _tell(self, now: datetime, news: list[Event]) -> None:
+        whole = self.story.live.end - self.story.before.start
+        self.tell(Progress(now=now, done=(now - self.story.before.start) / whole, news=news))
 
 
 def parts(window: Window, length: timedelta) -> list[Window]:
@@ -121,8 +122,3 @@ def parts(window: Window, length: timedelta) -> list[Window]:
         pieces.append(Window(start=start, end=end))
         start = end
     return pieces
-
-
-def _share(moment: datetime) -> float:
-    whole = THIRD_WEEK.end - FIRST_WEEKS.start
-    return (moment - FIRST_WEEKS.start) / whole

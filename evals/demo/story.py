@@ -15,11 +15,35 @@ from evals.world.faults.retry_storm import RetryStorm
 from store.model.remedy import Choice
 from store.model.usage import Window
 
+
+class Answer(NamedTuple):
+    """What a person says when asked, and how long after the question. `choice` None: nobody answers."""
+
+    choice: Choice | None
+    after: timedelta = timedelta(minutes=20)
+    reason: str = ""
+
+
+class Story(NamedTuple):
+    """A demo as data: `before` is loaded at once, `live` passes in ticks, `week` is summarised.
+
+    `answers` by app: the first answer to the first question, and so on; the last one is repeated. `owners`: who
+    decides for a team's traffic; all other teams' is decided by `on_call`.
+    """
+
+    before: Window
+    live: Window
+    week: str
+    faults: tuple[Fault, ...]
+    answers: Mapping[str, tuple[Answer, ...]]
+    owners: Mapping[str, str]
+    on_call: str
+
+
 FIRST_WEEKS = Window(start=datetime(2026, 11, 2, tzinfo=UTC), end=datetime(2026, 11, 16, tzinfo=UTC))
 """Loaded at once: what the company was like before Bursar came."""
 
 THIRD_WEEK = Window(start=FIRST_WEEKS.end, end=FIRST_WEEKS.end + timedelta(days=7))
-WEEK_NAME = "2026-W47"
 TIME_ZONE = "UTC"
 
 OWNERS: Mapping[str, str] = {
@@ -31,17 +55,7 @@ OWNERS: Mapping[str, str] = {
     "mobile": "mo",
     "sales": "sofia",
 }
-"""Who decides for a team's traffic; all other teams' is decided by ON_CALL."""
-
 ON_CALL = "finn"
-
-
-class Answer(NamedTuple):
-    """What a person says when asked, and how long after the question. `choice` None: nobody answers."""
-
-    choice: Choice | None
-    after: timedelta = timedelta(minutes=20)
-    reason: str = ""
 
 
 YES = Answer("approve")
@@ -61,7 +75,19 @@ ANSWERS: Mapping[str, tuple[Answer, ...]] = {
     "pr-reviewer": (YES,),
     "lead-scout": (YES,),
 }
-"""By app: the first answer to the first question, and so on; the last one is repeated."""
+
+
+def the_story() -> Story:
+    """Three weeks of a company, the third with Bursar."""
+    return Story(
+        before=FIRST_WEEKS,
+        live=THIRD_WEEK,
+        week="2026-W47",
+        faults=faults(),
+        answers=ANSWERS,
+        owners=OWNERS,
+        on_call=ON_CALL,
+    )
 
 
 def faults() -> tuple[Fault, ...]:

@@ -36,7 +36,7 @@ FROM (
     SELECT rowid AS row_id, record_id, observed_us, content, cost_nanos, occurred_us
     FROM batch
     QUALIFY row_number() OVER (
-        PARTITION BY record_id ORDER BY observed_us ASC, content DESC, coalesce(cost_nanos, -1) DESC) = 1
+        PARTITION BY record_id ORDER BY observed_us DESC, content DESC, coalesce(cost_nanos, -1) DESC) = 1
 ) b
 LEFT JOIN known k ON k.record_id = b.record_id
 WHERE k.record_id IS NULL

@@ -44,7 +44,7 @@ def test_a_limit_acts_on_the_lasting_part_of_the_focus(focus: Scope, target: Sco
 )
 def test_only_what_the_evidence_names_may_be_acted_upon(target: Scope, named: bool) -> None:
     """The scope, the focus, a part of them or an actor in them; nothing wider, even if evidence looked at it."""
-    found = finding("leaked_key", focus=KEY, evidence=(TOTAL, Scope.of(team="search")))
+    found = finding("leaked_key", focus=KEY, evidence=(TOTAL, Scope.of(team="search"), Scope.of(team="ads")))
     assert is_named(target, found) is named
 
 

@@ -6,6 +6,7 @@ so they are taken from what the gateway itself says about the key and its team, 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from store.errors import BadInput
 from store.model.usage import NONE
@@ -57,22 +58,28 @@ def checked(places: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     return {**LITELLM_PLACES, **{name: tuple(paths) for name, paths in places.items()}}
 
 
-def resolve(row: Mapping[str, object], tags: Mapping[str, str], places: Sequence[str]) -> str:
+def resolve(row: object, tags: Mapping[str, str], places: Sequence[str]) -> str:
     """The value at the first place that has one, or NONE."""
     for path in places:
-        value = text(tags.get(path[5:]) if path.startswith("tags.") else at(row, path))
-        if value != NONE:
+        found = tags.get(path[5:]) if path.startswith("tags.") else at(row, path)
+        if found is not None and (value := text(found)) != NONE:
             return value
     return NONE
 
 
 def at(row: object, path: str) -> object:
-    """What a dotted path leads to: text, a number, an object; None where it leads nowhere."""
-    for name in path.split("."):
-        if not isinstance(row, Mapping):
+    """What a dotted path leads to in decoded JSON: text, a number, an object; None where it leads nowhere."""
+    for name in _steps(path):
+        if not isinstance(row, dict):
             return None
         row = row.get(name)
     return row
+
+
+@lru_cache(maxsize=1_000)
+def _steps(path: str) -> tuple[str, ...]:
+    # Paths are the configuration's and the source's own, never traffic's; there are a few dozen of them.
+    return tuple(path.split("."))
 
 
 def request_tags(value: object) -> dict[str, str]:

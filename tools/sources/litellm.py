@@ -28,6 +28,7 @@ _OPERATIONS = {
 }
 _STANDARD = frozenset({NONE, "default", "auto", "standard"})
 _CALLER = "metadata.spend_logs_metadata"
+_USAGE = "metadata.usage_object"
 
 
 class _Tokens(NamedTuple):
@@ -74,7 +75,7 @@ class LiteLLMSource:
         tags = dimensions.request_tags(row.get("request_tags"))
         dims = {name: dimensions.resolve(row, tags, places) for name, places in self._places.items()}
         provider, model = _model(row)
-        tokens = _tokens(row)
+        tokens, hints = _tokens(row), _hints(row)
         return UsageRecord(
             record_id=text(row.get("id")),
             source=self._name,
@@ -85,20 +86,20 @@ class LiteLLMSource:
             requested_model=_first(text(row.get("model_group")), model),
             operation=_OPERATIONS.get(text(row.get("call_type")), text(row.get("call_type"))),
             service_tier=_service_tier(row),
-            speed=_plain(_hint(row, "speed"), dimensions.at(row, "model_parameters.speed")),
-            region=text(_hint(row, "region")),
+            speed=_plain(dimensions.at(row, f"{_USAGE}.speed"), dimensions.at(row, "model_parameters.speed")),
+            region=text(hints.get("region")),
             status=_status(row),
             status_code=_status_code(row),
-            finish_reason=_finish_reason(row),
+            finish_reason=_finish_reason(row, hints),
             # Clocks of two hosts may disagree by a moment: that spoils the latency, not the record.
             latency_ms=max(0, ended - _time(row, "startTime")) // 1000 if row.get("startTime") is not None else 0,
-            attempt=max(1, _hint_count(row, "attempt")),
+            attempt=max(1, _hint_count(hints, "attempt")),
             trace_id=text(row.get("trace_id")),
             tags=tuple(sorted(tags.items())),
             billed_nanos=amount(row.get("response_cost"), "response_cost"),
-            prompt_hash=text(_hint(row, "prompt_hash")),
-            prefix_hash=text(_hint(row, "prefix_hash")),
-            remedy_id=text(_hint(row, "remedy_id")),
+            prompt_hash=text(hints.get("prompt_hash")),
+            prefix_hash=text(hints.get("prefix_hash")),
+            remedy_id=text(hints.get("remedy_id")),
             team=dims["team"],
             environment=dims["environment"],
             api_key_id=dims["api_key_id"],
@@ -115,10 +116,10 @@ class LiteLLMSource:
             cache_write_1h=tokens.cache_write_1h,
             output=tokens.output,
             reasoning=tokens.reasoning,
-            prompt_chars=_hint_count(row, "prompt_chars"),
-            completion_chars=_hint_count(row, "completion_chars"),
-            n_tools=_hint_count(row, "n_tools"),
-            prefix_tokens=_hint_count(row, "prefix_tokens"),
+            prompt_chars=_hint_count(hints, "prompt_chars"),
+            completion_chars=_hint_count(hints, "completion_chars"),
+            n_tools=_hint_count(hints, "n_tools"),
+            prefix_tokens=_hint_count(hints, "prefix_tokens"),
         )
 
 
@@ -176,7 +177,7 @@ def _tokens(row: Mapping[str, object]) -> _Tokens:
     if row.get("cache_hit") is True or row.get("cache_hit") == "True":
         # The gateway answered from its own cache: no provider read or wrote a token.
         return _Tokens(0, 0, 0, 0, 0, 0)
-    usage = dimensions.at(row, "metadata.usage_object")
+    usage = dimensions.at(row, _USAGE)
     details = dimensions.at(usage, "prompt_tokens_details")
     prompt = optional_count(row.get("prompt_tokens"), "prompt_tokens")
     output = optional_count(row.get("completion_tokens"), "completion_tokens")
@@ -205,13 +206,21 @@ def _either(usage: object, name: str, details: object, other: str) -> int:
     return optional_count(dimensions.at(details, other) if found is None else found, name)
 
 
-def _hint(row: Mapping[str, object], name: str) -> object:
-    found = dimensions.at(row, f"{_CALLER}.bursar.{name}")
-    return dimensions.at(row, f"{_CALLER}.{name}") if found is None else found
+def _hints(row: Mapping[str, object]) -> dict[str, object]:
+    """What the caller's metadata says about the call, and over it what our guard says."""
+    caller = dimensions.at(row, _CALLER)
+    if not isinstance(caller, dict):
+        return {}
+    guard = caller.get("bursar")
+    return {**caller, **guard} if isinstance(guard, dict) else caller
 
 
-def _hint_count(row: Mapping[str, object], name: str) -> int:
-    return optional_count(_hint(row, name), name)
+def _hint_count(hints: Mapping[str, object], name: str) -> int:
+    # The caller writes hints: a bad one is ignored, or a caller could have its spend quarantined out of sight.
+    try:
+        return optional_count(hints.get(name), name)
+    except Faulty:
+        return 0
 
 
 def _first(*values: str) -> str:
@@ -227,9 +236,9 @@ def _service_tier(row: Mapping[str, object]) -> str:
     if "batch" in text(row.get("call_type")):
         return "batch"
     return _plain(
-        dimensions.at(row, "metadata.usage_object.service_tier"),
+        # What the provider answered, then what it was sent; a caller's hint must not change a price.
+        dimensions.at(row, f"{_USAGE}.service_tier"),
         dimensions.at(row, "model_parameters.service_tier"),
-        _hint(row, "service_tier"),
     )
 
 
@@ -248,11 +257,11 @@ def _status_code(row: Mapping[str, object]) -> int:
     return int(code) if code.isascii() and code.isdigit() and len(code) == 3 else 500
 
 
-def _finish_reason(row: Mapping[str, object]) -> str:
+def _finish_reason(row: Mapping[str, object], hints: Mapping[str, object]) -> str:
     choices = dimensions.at(row, "response.choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return _first(
-        text(_hint(row, "finish_reason")),
+        text(hints.get("finish_reason")),
         text(dimensions.at(first, "finish_reason")),
         text(dimensions.at(row, "response.stop_reason")),
     )

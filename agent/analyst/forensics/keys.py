@@ -9,7 +9,7 @@ from agent.analyst.columns import Calls, Coded, share
 from agent.analyst.leaves import Floats, total_by
 from agent.analyst.notebook import Datum, Note
 from store.model.money import usd_text
-from store.model.usage import NONE
+from store.model.usage import NONE, Scope
 
 NEW = 0.05
 """From this share of its calls on, a thing that was not seen before counts as new behaviour."""
@@ -56,7 +56,7 @@ def look_at_key(calls: Calls, past: KeyPast, *, hours: float) -> Note | None:
         f" went to models, {regions:.0%} came from regions and {users:.0%} from users that it had not been seen with;"
         f" {off:.0%} fell in its quiet hours."
     )
-    return Note("keys", says, data)
+    return Note("keys", says, data, Scope.of(api_key_id=past.api_key_id))
 
 
 def _new_share(column: Coded, weights: Floats, seen: Collection[str]) -> float:

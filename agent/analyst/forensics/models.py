@@ -32,7 +32,7 @@ def look_at_models(now: Cube, before: Sequence[Cube], *, scale: float) -> Note |
         "provider": leaves.values["provider"][provider],
         "model_share_now": float(mine[top]),
         "alias_share_now": _aliased(leaves, leaves.now["requests"]),
-        "fast_share_now": _other_than_standard(leaves, "speed", leaves.now["requests"]),
+        "fast_share_now": _fast(leaves, leaves.now["requests"]),
         "batch_share_now": _share_of(leaves, "service_tier", "batch", leaves.now["requests"]),
     }
     says = f"{name} answered {mine[top]:.0%} of the requests"
@@ -41,7 +41,6 @@ def look_at_models(now: Cube, before: Sequence[Cube], *, scale: float) -> Note |
         asked_before = _shares(leaves, "requested_model", leaves.before["requests"])
         shift = float(np.abs(change).sum() / 2)
         asked_shift = float(np.abs(asked - asked_before).sum() / 2)
-        fast_before = _other_than_standard(leaves, "speed", leaves.before["requests"])
         priority_now = _share_of(leaves, "service_tier", "priority", leaves.now["requests"])
         priority_before = _share_of(leaves, "service_tier", "priority", leaves.before["requests"])
         data |= {
@@ -49,7 +48,7 @@ def look_at_models(now: Cube, before: Sequence[Cube], *, scale: float) -> Note |
             "model_shift": shift,
             "silent_shift": max(0.0, shift - asked_shift),
             "fast_share_rise": max(
-                _other_than_standard(leaves, "speed", leaves.now["requests"]) - fast_before,
+                _fast(leaves, leaves.now["requests"]) - _fast(leaves, leaves.before["requests"]),
                 priority_now - priority_before,
             ),
         }
@@ -71,10 +70,8 @@ def _share_of(leaves: Leaves, dim: str, value: str, requests: Floats) -> float:
     return float(_shares(leaves, dim, requests)[names.index(value)]) if value in names else 0.0
 
 
-def _other_than_standard(leaves: Leaves, dim: str, requests: Floats) -> float:
-    return share(requests.sum(), requests.sum()) - sum(
-        _share_of(leaves, dim, usual, requests) for usual in ("standard", NONE)
-    )
+def _fast(leaves: Leaves, requests: Floats) -> float:
+    return 1.0 - sum(_share_of(leaves, "speed", usual, requests) for usual in ("standard", NONE))
 
 
 def _aliased(leaves: Leaves, requests: Floats) -> float:

@@ -22,8 +22,8 @@ def look_at_spend(now: Cube, before: Sequence[Cube], *, window: Window, scale: f
     tokens = sum(now.total(name) for name in TOKEN_CLASSES)
     usual_tokens = sum(cube.total(name) for cube in before for name in TOKEN_CLASSES) * scale
     data: dict[str, Datum] = {
-        "run_rate_nanos_per_hour": round(spent / hours),
-        "baseline_nanos_per_hour": round(usual / hours),
+        "core_nanos_per_hour_now": round(spent / hours),
+        "core_nanos_per_hour_before": round(usual / hours),
         "requests_per_minute_now": calls / hours / 60,
     }
     if calls:

@@ -12,8 +12,13 @@ from store.model.usage import RecordTable
 HOUR_US = 3_600_000_000
 
 
-def look_at_people(now: RecordTable, before: Sequence[RecordTable]) -> Note | None:
-    """Distinct users and sessions in an hour, and the dearest user's share, now and before; None without either."""
+def look_at_people(
+    now: RecordTable, before: Sequence[RecordTable], *, requests_ratio: float | None = None
+) -> Note | None:
+    """Distinct users and sessions in an hour, and the dearest user's share, now and before; None without either.
+
+    `requests_ratio`, the growth of requests, is compared with that of people: `growth_gap` is how far apart they are.
+    """
     mine, usual = Calls([now]), Calls(before)
     data: dict[str, Datum] = {}
     said: list[str] = []
@@ -32,8 +37,10 @@ def look_at_people(now: RecordTable, before: Sequence[RecordTable]) -> Note | No
     if "end_user_share_now" in data:
         said.append(f"the dearest user caused {data['end_user_share_now']:.0%} of the spend")
     people = data.get("users_ratio", data.get("sessions_ratio"))
-    if people is not None:
+    if isinstance(people, float):
         data["people_ratio"] = people
+        if requests_ratio:
+            data["growth_gap"] = abs(float(np.log(people / requests_ratio)))
     return Note("users", "; ".join(said).capitalize() + ".", data)
 
 

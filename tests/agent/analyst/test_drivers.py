@@ -51,7 +51,8 @@ def split(
     """The split of the change between the rows' two sides."""
     wanted = part or Scope()
     mine = [row for row in rows if all(row[0].get(name) == value for name, value in wanted.dims)]
-    actual, reference = (round(sum(row[k].get("cost_nanos", 0) for row in mine)) for k in (2, 1))  # type: ignore[misc]  # k is 1 or 2
+    actual = round(sum(now.get("cost_nanos", 0) for _, _, now in mine))
+    reference = round(sum(before.get("cost_nanos", 0) for _, before, _ in mine))
     shares = split_drivers(
         leaves(rows),
         amounts=Amounts(excess=actual - reference, baseline=reference, reference=reference),
@@ -214,7 +215,7 @@ def test_shapley_is_fair_and_exact() -> None:
 
     def value(state: tuple[bool, ...]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         left, right = (new if changed else old for changed in state)
-        return left * right * np.ones(2)
+        return np.asarray(left * right, dtype=np.float64)
 
     assert shapley(2, value).tolist() == [[10.5, 0.0], [10.5, 0.0]]
 

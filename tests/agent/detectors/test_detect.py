@@ -106,9 +106,8 @@ def test_a_cache_break_is_named() -> None:
 
 def test_the_future_is_not_looked_at() -> None:
     """A look at an earlier moment gives the same from the whole cube as from a cube that ends there."""
-    cube = cube_of(
-        *(make_series(kind, 40 + i) for i, kind in enumerate(("level_shift", "spike", "quiet", "cache_drop")))
-    )
+    kinds: tuple[Kind, ...] = ("level_shift", "spike", "quiet", "cache_drop")
+    cube = cube_of(*(make_series(kind, 40 + i) for i, kind in enumerate(kinds)))
     until = cube.window.end - timedelta(hours=40)
     cut = cube.within(Window(start=cube.window.start, end=until))
     assert detect(cube, until=until, settings=BY_APP) == detect(cut, until=until, settings=BY_APP)

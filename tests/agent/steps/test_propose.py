@@ -180,6 +180,20 @@ def test_an_alias_acts_on_the_app_where_the_finding_is_about_one_of_its_models(w
     assert best.actions == (SetModelAlias(target=SCOPE, from_model=OPUS, to_model=SONNET),)
 
 
+def test_normal_is_asked_of_the_whole_week_before(warehouse: DuckDBWarehouse) -> None:
+    """Sessions of 50 calls on another day are normal, whatever this hour of the week had."""
+    monday = every(60, 50, start=NOW - timedelta(days=3), first=5000, session_id="long")
+    best = proposed(warehouse, records=[*RUNAWAY, *monday], reader=LookedAt())[0]
+    assert best.actions[0].to == {"max_calls": 100}
+
+
+def test_two_playbooks_with_one_plan_are_one_proposal(warehouse: DuckDBWarehouse) -> None:
+    """Back to Sonnet is also one step down from Opus: the better-founded one stays."""
+    found = finding("model_switch", facts={"model": OPUS, "previous_model": SONNET})
+    records = every(10, 200, model=OPUS, requested_model="smart")
+    assert names(proposed(warehouse, found, records, reader=LookedAt())) == ["model_pin", "notify"]
+
+
 def test_the_operators_parameters_are_used(warehouse: DuckDBWarehouse) -> None:
     """A multiple of three instead of two."""
     best = proposed(warehouse, reader=LookedAt(), params=parameters({"session_cap": {"multiple": 3}}))[0]

@@ -409,7 +409,9 @@ def test_the_kill_switch_is_read_again_just_before_the_call(scene: Scene) -> Non
 def test_an_old_approval_is_not_carried_out(scene: Scene) -> None:
     """Held for more than a day: propose anew."""
     scene.file().ledger.set_kill_switch(True, by="bob", reason="drill")
-    scene.walk(hours=25)
+    scene.walk(hours=0.1)
+    scene.clock.move(25 * HOUR)
+    scene.walk()
     assert (scene.ending, scene.effects) == (("closed", "stale"), [])
 
 
@@ -493,3 +495,20 @@ def test_two_workers_do_not_share_a_remedy(scene: Scene) -> None:
     assert others == [None, "resolve", "apply"]
     assert scene.effects == ["apply"]
     assert scene.ending == ("verifying", "applied")
+
+
+def test_a_new_revision_of_a_stale_plan_begins_anew(scene: Scene) -> None:
+    """Its own intents, lease and tries; what the old revision did does not count."""
+    scene.gateway.edit(LIMIT, {"requests_per_minute": 90, "tokens_per_minute": None}, who="ann")
+    scene.file().walk()
+    assert scene.ending == ("closed", "stale")
+    scene.clock.move(8 * HOUR)
+    held = scene.gateway.observe(LIMIT)
+    plan = proposal(LIMIT.model_copy(update={"was": held.value}), made_at=scene.clock(), base_version=held.version)
+    again = ruling("apply", at=scene.clock()).model_copy(update={"revision": 2})
+    scene.gateway.script("apply", "lost_answer")
+    scene.ledger.file(plan.model_copy(update={"revision": 2}), again)
+    fresh = scene.driver._replace(permit=lambda _: again)
+    assert [fresh.step(), fresh.step()] == ["apply", "resolve"]
+    assert scene.ending == ("verifying", "applied")
+    assert scene.remedy.lease_ends_at == scene.clock() + timedelta(hours=6)

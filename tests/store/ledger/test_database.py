@@ -149,6 +149,19 @@ def test_every_connection_is_careful(ledger: Ledger, path: Path) -> None:
     database.close()
 
 
+def test_the_decision_is_the_truth(ledger: Ledger, path: Path) -> None:
+    """A remedy that waits although it is decided (an old backup) is moved by the next claim, or the next filing."""
+    for name in ("rem-1", "rem-2"):
+        ledger.file(a_proposal(name), a_ruling(a_proposal(name), "apply"))
+    _sql(path, "UPDATE remedies SET state = 'pending', outcome = NULL")
+    claimed = ledger.claim("rem-1", owner="w", lease_seconds=60)
+    assert claimed is not None
+    assert claimed[1].state == "approved"
+    newer = a_proposal("rem-2", 2)
+    standing = ledger.file(newer, a_ruling(newer))
+    assert (standing.revision, standing.state) == (1, "approved")
+
+
 def test_a_memory_ledger_is_leased_by_the_injected_clock() -> None:
     """So a simulation needs no second clock."""
     clock = HandClock()

@@ -163,4 +163,4 @@ def test_a_full_disk_leaves_the_last_whole_batch(tmp_path: Path) -> None:
     reopened = open_duckdb(path, clock=_clock)
     kept = reopened.records(DAY, columns=["record_id"]).rows
     reopened.close()
-    assert kept == whole
+    assert kept == whole > 0

@@ -135,6 +135,14 @@ def test_places_can_be_replaced(tmp_path: Path) -> None:
     assert found.app == "indexer"
 
 
+def test_a_caller_cannot_hide_or_cheapen_its_spend(tmp_path: Path) -> None:
+    """Bad hints do not quarantine a call, and no hint changes its price."""
+    hints = {"attempt": "nan", "prompt_chars": -1, "prefix_tokens": [], "service_tier": "batch", "speed": "slow"}
+    found = _record(tmp_path, _payload(metadata={"spend_logs_metadata": {**hints, "bursar": hints}}))
+    assert (found.attempt, found.prompt_chars, found.prefix_tokens) == (1, 0, 0)
+    assert (found.service_tier, found.speed, found.input_uncached) == ("standard", "standard", 1_000)
+
+
 def test_failures_and_refusals(tmp_path: Path) -> None:
     """A failed call is an error; one that our guard refused says so."""
     failed = _payload(status="failure", error_information={"error_code": "529"}, response_cost=0)
