@@ -3,13 +3,14 @@
 A graph's state holds JSON primitives. The functions that are handed in are the steps, already bound to their
 dependencies by agent.app; here they are only put in order and their nouns turned into state and back.
 
-    watch    collect -> roll_up -> trust -> detect -> group -> open
+    watch    collect -> roll_up -> trust -> detect -> group -> open, or only to roll_up when nothing judged has changed
     case     investigate -> propose -> rule -> file, or investigate -> propose when nothing can be proposed
     remedy   look -> one of {apply, resolve, verify, expire, revert}, or nothing when nothing is due
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 # isort: off
@@ -47,7 +48,11 @@ def watch_graph(
     group: Callable[[Sequence[Spike], datetime], Sequence[Incident]],
     open_: Callable[[Sequence[Incident]], Sequence[tuple[str, int]]],
 ) -> Graph:
-    """Look at the spend once. Without a checkpoint: the same data give the same incidents however often it runs."""
+    """Look at the spend once. Without a checkpoint: the same data give the same incidents however often it runs.
+
+    A look at buckets that were judged by this process, and have not changed since, would find the same: it ends early.
+    """
+    judged: list[datetime] = []
 
     def until(state: WatchState) -> datetime:
         return datetime.fromisoformat(state["until"])
@@ -58,11 +63,13 @@ def watch_graph(
 
     def run_open(state: WatchState) -> WatchState:
         opened = open_(_INCIDENTS.validate_python(state["incidents"]))
+        judged[:] = [until(state)]
         return {"opened": [f"{incident_id}@{revision}" for incident_id, revision in opened]}
 
-    def run_roll_up(_: WatchState) -> WatchState:
-        roll_up()
-        return {}
+    def run_roll_up(state: WatchState) -> WatchState:
+        changed = roll_up()
+        fresh = until(state) not in judged or (changed is not None and changed.start < until(state))
+        return {"fresh": fresh, "opened": []}
 
     graph = StateGraph(WatchState)
     graph.add_node("collect", lambda _: {"accepted": collect().accepted})
@@ -73,7 +80,9 @@ def watch_graph(
     graph.add_node("open", run_open)
     graph.add_edge(START, "collect")
     graph.add_edge("collect", "roll_up")
-    graph.add_edge("roll_up", "trust")
+    graph.add_conditional_edges(
+        "roll_up", lambda state: "trust" if state["fresh"] else "seen", {"trust": "trust", "seen": END}
+    )
     graph.add_edge("trust", "detect")
     graph.add_edge("detect", "group")
     graph.add_edge("group", "open")
@@ -136,20 +145,16 @@ def remedy_graph(
             return {"step": "done"}
         return {"owner": looked.claim.owner, "fence": looked.claim.fence, "step": looked.step}
 
-    def node(step: Callable[[Claim], Remedy | None]) -> Callable[[RemedyState], RemedyState]:
-        def run_step(state: RemedyState) -> RemedyState:
-            claim = Claim(remedy_id=state["remedy_id"], owner=state["owner"], fence=state["fence"])
-            remedy = step(claim)
-            # No remedy: the claim was lost on the way, and whoever holds it now goes on.
-            return {"became": remedy.state if remedy else "lost"}
-
-        return run_step
+    def run_step(step: Callable[[Claim], Remedy | None], state: RemedyState) -> RemedyState:
+        remedy = step(Claim(remedy_id=state["remedy_id"], owner=state["owner"], fence=state["fence"]))
+        # No remedy: the claim was lost on the way, and whoever holds it now goes on.
+        return {"became": remedy.state if remedy else "lost"}
 
     graph = StateGraph(RemedyState)
     graph.add_node("look", run_look)
     steps = {"apply": apply, "resolve": resolve, "verify": verify, "expire": expire, "revert": revert}
     for name, step in steps.items():
-        graph.add_node(name, node(step))
+        graph.add_node(name, partial(run_step, step))
         graph.add_edge(name, END)
     graph.add_edge(START, "look")
     graph.add_conditional_edges("look", lambda state: state["step"], {**{name: name for name in steps}, "done": END})

@@ -10,6 +10,7 @@ class WatchState(TypedDict, total=False):
 
     until: str
     accepted: int
+    fresh: bool
     trust: list[dict[str, object]]
     spikes: list[dict[str, object]]
     incidents: list[dict[str, object]]

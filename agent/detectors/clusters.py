@@ -18,7 +18,7 @@ _SAME_ONSET = timedelta(hours=2)
 _COMMON_CHILDREN = 3
 _ALIKE = 4.0
 _MIXED_SHARE = 0.3
-"""From this share on, a deeper event is told apart from the rest of a series that mixes many apps."""
+"""From this share on, or when both began at one hour, a series that mixes many apps is a symptom of a deeper one."""
 _DISPLACED = 1.2
 
 
@@ -88,7 +88,7 @@ class _Node:
 
 @dataclass
 class _Parts:
-    """Nodes that stand for several deeper ones: as their common scope, or as a mere sum of unrelated ones."""
+    """Nodes that others explain (symptoms), and nodes that are the common scope of several deeper ones."""
 
     common: set[int] = field(default_factory=set)
     symptoms: set[int] = field(default_factory=set)
@@ -153,6 +153,7 @@ def _explained_by(
     whole = nodes[wide]
     strong = [i for i in inner if _share(nodes[i], whole) >= settings.explained_share]
     if strong:
+        parts.symptoms.add(wide)
         nearest = min(strong, key=lambda i: (abs(nodes[i].start - whole.start), nodes[i].scope.dims))
         return [i for i in strong if nodes[i].scope.overlaps(nodes[nearest].scope)]
     front = _disjoint(inner, nodes)
@@ -162,7 +163,7 @@ def _explained_by(
         parts.common.add(wide)
         return inner
     beside = [i for i in inner if abs(nodes[i].start - whole.start) <= _SAME_ONSET]
-    mixed = whole.scope.get("app") is None and max(shares.values()) >= _MIXED_SHARE
+    mixed = whole.scope.get("app") is None and (bool(beside) or max(shares.values()) >= _MIXED_SHARE)
     if explained or mixed:
         parts.symptoms.add(wide)
         return next(([i] for i in front if i in beside), front[:1])
@@ -221,12 +222,16 @@ def _wider(one: Scope, other: Scope) -> bool:
 
 
 def _root(members: list[int], nodes: list[_Node], parts: _Parts, settings: DetectorSettings) -> int:
+    """The widest common scope if there is one, else the deepest that accounts for the event."""
     wide = [i for i in members if i in parts.common]
     if wide:
         return max(wide, key=lambda i: (nodes[i].excess, len(nodes[i].scope.dims)))
-    able = [i for i in members if i not in parts.symptoms and not _displaces(i, members, nodes)] or members
-    most = max(nodes[i].excess for i in able)
-    deep = [i for i in able if nodes[i].excess >= settings.explained_share * most]
+    steady = [i for i in members if not _displaces(i, members, nodes)]
+    leaves = [i for i in steady if i not in parts.symptoms]
+    if not leaves:
+        return max(steady, key=lambda i: (len(nodes[i].scope.dims), nodes[i].excess, nodes[i].scope.dims))
+    most = max(nodes[i].excess for i in leaves)
+    deep = [i for i in leaves if nodes[i].excess >= settings.explained_share * most]
 
     def depth(i: int) -> tuple[int, float, bool, tuple[tuple[str, str], ...]]:
         node = nodes[i]

@@ -44,6 +44,17 @@ class WalkChecks:
         assert standing is not None
         assert standing.state == "approved"
 
+    def test_a_zombie_of_the_same_owner_is_refused(self, ledger: Ledger, clock: HandClock) -> None:
+        """The fence tells two claims of one worker apart."""
+        filed(ledger, verdict="apply")
+        stale, remedy = claimed(ledger)
+        clock.turn(seconds=61)
+        fresh, _ = claimed(ledger)
+        assert (ledger.holds(stale), ledger.holds(fresh)) == (False, True)
+        assert not ledger.intend(stale, an_application(a_proposal(), stale), moved(remedy, state="applying"))
+        assert not ledger.conclude(stale, moved(remedy, state="closed"))
+        assert ledger.conclude(fresh, moved(remedy, state="closed", due_at=None))
+
     def test_the_walk_from_intent_to_outcome(self, ledger: Ledger, clock: HandClock) -> None:
         """Two audit rows for the effect, the lease let go, people told of the outcome."""
         filed(ledger, verdict="apply")

@@ -88,6 +88,21 @@ def test_a_child_that_explains_too_little_leaves_the_parent() -> None:
     assert incident.scope == app.series
 
 
+def test_a_model_that_took_over_traffic_is_not_the_scope() -> None:
+    """A dearer model's spend is no excess as far as it replaced another's: the key, which nets both, is the scope."""
+    model = spike(usd=90, signal="new_series", team="t0", app="app0", model="dear")
+    (incident,) = look([*nested(50), model])
+    assert incident.scope == Scope.of(team="t0", app="app0", api_key_id="k0")
+    assert incident.signals == ("new_series", "spend")
+
+
+def test_a_series_of_many_apps_does_not_widen_an_incident() -> None:
+    """A total that rose at the same hour for other reasons too is listed, and is not the scope."""
+    (incident,) = look([*nested(20, total=False), spike(usd=90)])
+    assert incident.scope.get("app") == "app0"
+    assert incident.excess_nanos == 20 * USD
+
+
 def test_two_events_of_two_teams_stay_two() -> None:
     """Two teams that rise in the same hour share a total, and nothing else."""
     both = [*nested(60, total=False, i=0), *nested(50, total=False, i=1), spike(usd=110)]
@@ -219,7 +234,7 @@ def test_a_planned_event_is_named() -> None:
 def replay(cube: Cube, hours: int) -> Iterator[Incident]:
     known: dict[str, Incident] = {}
     end = cube.window.end
-    for i in range(hours, -1, -2):
+    for i in range(hours, -1, -4):
         now = end - i * HOUR
         spikes = detect(cube, until=now, settings=SETTINGS)
         for incident in group(spikes, cube=cube, open_incidents=list(known.values()), now=now, settings=SETTINGS):
@@ -228,7 +243,7 @@ def replay(cube: Cube, hours: int) -> Iterator[Incident]:
 
 
 def test_a_replayed_week_gives_each_event_once() -> None:
-    """Every two hours, two events of one team are two incidents at their keys, with their excess, and closed."""
+    """Every four hours, two events of one team are two incidents at their keys, with their excess, and closed."""
     series: dict[tuple[str, ...], Series] = {
         (f"t{i % 4}", f"app{i}", f"k{i}", f"m{i % 2}"): make_series(
             KINDS.get(i, "quiet"), i + 100, usd_per_request=0.01
