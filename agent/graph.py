@@ -162,8 +162,8 @@ def remedy_graph(
 
 
 def run(graph: Graph, state: dict[str, Any], *, thread_id: str | None = None) -> dict[str, Any]:
-    """Run a graph to its end; its final state. With a `thread_id` each step is on disk before the next begins."""
-    if thread_id is None:
+    """Run a graph to its end; its final state. With a saver and a `thread_id` each step is on disk before the next."""
+    if thread_id is None or graph.checkpointer is None:
         return dict(graph.invoke(state, RunnableConfig(recursion_limit=RECURSION_LIMIT)))
     config = RunnableConfig(recursion_limit=RECURSION_LIMIT, configurable={"thread_id": thread_id})
     return dict(graph.invoke(state, config, durability="sync"))

@@ -84,8 +84,20 @@ def action_text(action: Action) -> str:
     """What an action sets and what stood there before, in one line."""
     if isinstance(action, Notify):
         return f"Tell the owner of {action.target.text}; nothing changes at the gateway"
+    return f"{after_text(action)} (was: {before_text(action)})"
+
+
+def after_text(action: Action) -> str:
+    """What an action sets, and for whom."""
+    if isinstance(action, Notify):
+        return action_text(action)
+    return f"{_setting(action)} for {action.target.text}"
+
+
+def before_text(action: Action) -> str:
+    """What stood there before."""
     was = ", ".join(f"{name} {value}" for name, value in sorted(action.was.items()) if value is not None)
-    return f"{_setting(action)} for {action.target.text} (was: {was or 'not set'})"
+    return was or "not set"
 
 
 def duration_text(seconds: int) -> str:

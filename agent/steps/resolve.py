@@ -1,5 +1,6 @@
 """resolve: find out what became of a change whose outcome is not known; it observes and never sends."""
 
+from datetime import datetime
 from typing import Literal, Protocol
 
 from agent.failpoints import Failpoint, nothing
@@ -77,8 +78,8 @@ def resolve(
                 ended = to_rollback(remedy, clock(), outcome="failed", reason=note)
                 application = _outcome(intents[-1], "unsure", note, clock)
             case "drift":
-                note = "the gateway is not as it was when the plan was made; propose anew"
-                ended, application = to_closed(remedy, "stale"), _outcome(intents[-1], "drifted", note, clock)
+                ended, note = _drift(remedy, clock())
+                application = _outcome(intents[-1], "drifted", note, clock)
             case "absent":
                 ended, application, note = _absent(remedy, intents[-1], clock)
     written = ledger.conclude(claim, ended, application=application, note=note)
@@ -112,6 +113,12 @@ def _spreading(remedy: Remedy, intent: Application, clock: Clock, pace: Pace) ->
         back = to_rollback(remedy, clock(), outcome="failed", reason=note)
         return back, _outcome(intent, "unsure", note, clock), note
     return again, None, "stored, not in force yet"
+
+
+def _drift(remedy: Remedy, now: datetime) -> tuple[Remedy, str]:
+    if lease_over(remedy, now):
+        return to_closed(remedy, "failed"), "its lease is over; whether it was in force before cannot be told"
+    return to_closed(remedy, "stale"), "the gateway is not as it was when the plan was made; propose anew"
 
 
 def _absent(remedy: Remedy, intent: Application, clock: Clock) -> _Ended:

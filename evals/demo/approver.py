@@ -57,10 +57,13 @@ class ScriptedApprover:
         incident = ledger.incident(proposal.incident_id)
         if incident is None:
             return None
-        known = true_incident(proposal.scope, incident.window, self._truth)
-        scope = known.scope if known else proposal.scope
-        team, app = scope.get("team"), scope.get("app")
-        return (team, app) if team is not None and app is not None else None
+        for asked in (proposal.scope, incident.scope):
+            known = true_incident(asked, incident.window, self._truth)
+            scope = known.scope if known else asked
+            team, app = scope.get("team"), scope.get("app")
+            if team is not None and app is not None:
+                return team, app
+        return None
 
     def _answer(self, app: str) -> Answer:
         answers = self._answers.get(app, (Answer(None),))

@@ -36,15 +36,17 @@ class Story(NamedTuple):
 
 
 def remedy_stories(ledger: Ledger, incident_id: str) -> list[Story]:
-    """The incident's remedies that were not superseded, in the order in which they were put forward."""
+    """The incident's remedies that were not superseded, each revision by itself, in the order of their plans."""
     stories = []
-    for remedy in ledger.remedies(incident_id=incident_id):
-        proposal = ledger.proposal(remedy.remedy_id, remedy.revision)
-        if proposal is None or remedy.outcome in _SUPERSEDED:
+    for proposal in ledger.proposals(incident_id):
+        remedy = _as_of(ledger, proposal)
+        if remedy is None or remedy.outcome in _SUPERSEDED:
             continue
-        decision = ledger.decision(remedy.remedy_id, remedy.revision)
-        ruling = _first(ledger.rulings(remedy.remedy_id), remedy.revision)
-        verified = [one.outcome for one in ledger.verifications(remedy.remedy_id) if one.revision == remedy.revision]
+        decision = ledger.decision(proposal.remedy_id, proposal.revision)
+        ruling = _first(ledger.rulings(proposal.remedy_id), proposal.revision)
+        verified = [
+            one.outcome for one in ledger.verifications(proposal.remedy_id) if one.revision == proposal.revision
+        ]
         stories.append(
             Story(
                 remedy=remedy,
@@ -55,6 +57,16 @@ def remedy_stories(ledger: Ledger, incident_id: str) -> list[Story]:
             )
         )
     return sorted(stories, key=lambda story: (story.proposal.made_at, story.remedy.remedy_id))
+
+
+def _as_of(ledger: Ledger, proposal: Proposal) -> Remedy | None:
+    """The remedy as that revision left it: an older one is closed, and superseded where nobody decided on it."""
+    remedy = ledger.remedy(proposal.remedy_id)
+    if remedy is None or remedy.revision == proposal.revision:
+        return remedy
+    decision = ledger.decision(proposal.remedy_id, proposal.revision)
+    outcome = decision.outcome if decision is not None else "withdrawn"
+    return remedy.model_copy(update={"revision": proposal.revision, "state": "closed", "outcome": outcome})
 
 
 def main_story(stories: list[Story]) -> Story | None:

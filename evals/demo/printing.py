@@ -92,8 +92,10 @@ def event_line(event: Event) -> Table:
 def print_result(result: DemoResult, console: Console) -> None:
     """One line per incident, what it comes to, and where the files are."""
     table = Table(title="What it came to", title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for heading in ("began", "where", "cause"):
+    for heading in ("began", "where"):
         table.add_column(heading, overflow="ellipsis", no_wrap=True)
+    # Alone without no_wrap, it is the column that gives way on a narrow terminal.
+    table.add_column("cause", overflow="fold")
     for heading in ("lost", "avoided"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("decided by", overflow="ellipsis", no_wrap=True, max_width=24)

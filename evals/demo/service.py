@@ -1,7 +1,7 @@
-"""What the demo needs of the assembled service; `agent.app.Bursar` has this shape."""
+"""What the demo needs of the assembled service; `agent.bursar.Bursar` has this shape."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,10 +23,6 @@ class SimulatedClock:
     def move_to(self, moment: datetime) -> None:
         """Let time pass up to the moment."""
         self._now = max(self._now, moment)
-
-    def pass_by(self, span: timedelta) -> None:
-        """Let that much time pass."""
-        self._now += span
 
 
 class Service(Protocol):

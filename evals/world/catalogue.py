@@ -22,7 +22,7 @@ COMPANY: tuple[AppSpec, ...] = (
             input_sigma=0.3, output_median=2300, output_sigma=0.35, reasoning_share=0.3, burst=30, deploy_day=0),
     AppSpec("growth", "newsletter", HAIKU, 260, rhythm="weekly", users=1, input_median=4200, output_median=700,
             burst=60, job="weekly-digest", route="batch"),
-    AppSpec("payments", "dispute-desk", SONNET, 66, users=45, turns=(2, 6), prefix_tokens=22000, caching="5m",
+    AppSpec("payments", "dispute-desk", SONNET, 66, users=45, turns=(2, 6), prefix_tokens=22000, caching="1h",
             input_median=1500, output_median=420, burst=20, tools=6, deploy_day=2, region="eu-west-1"),
     AppSpec("payments", "ledger-copilot", OPUS, 14, users=18, turns=(1, 5), input_median=3500, output_median=600,
             burst=6, reasoning_share=0.2),

@@ -162,6 +162,8 @@ def _place_remedy(tx: Transaction, proposal: Proposal, ruling: Ruling, *, is_new
         due_at=proposal.expires_at if asked else None,
     )
     _upsert_remedy(tx, remedy, is_new=is_new)
+    if ruling.verdict == "observe":
+        tell_of_remedy(tx, "observed", remedy)
     if ruling.verdict == "ask":
         tell_of_remedy(tx, "approval_requested", remedy)
     if ruling.verdict == "apply":

@@ -239,3 +239,41 @@ audit_head = Table(
     Column("seq", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
 )
+
+guard_rules = Table(
+    "guard_rules",
+    METADATA,
+    Column("slot", String(64), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("from_model", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("held", Text, nullable=False),
+    Column("beneath", Text, nullable=False),
+    Index(None, "expires_us"),
+)
+
+guard_answers = Table(
+    "guard_answers",
+    METADATA,
+    Column("key", String, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Index(None, "at_us"),
+)
+
+guard_book = Table(
+    "guard_book",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("issued_us", BigInteger, nullable=False),
+)
+
+guard_proxies = Table(
+    "guard_proxies",
+    METADATA,
+    Column("proxy_id", String, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+)

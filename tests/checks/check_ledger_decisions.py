@@ -30,7 +30,7 @@ class DecisionChecks:
     @pytest.mark.parametrize(
         ("verdict", "state", "told"),
         [
-            ("observe", "observed", []),
+            ("observe", "observed", ["observed"]),
             ("ask", "pending", ["approval_requested"]),
             ("apply", "approved", ["applied_by_rule"]),
         ],

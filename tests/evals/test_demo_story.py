@@ -257,6 +257,14 @@ def test_an_incident_is_told_by_its_first_remedy_that_was_more_than_a_note(asked
     assert (main.fate, main.decided_by, main.verdict) == ("rejected", ("lee",), "ask")
 
 
+def test_each_revision_of_a_plan_is_a_story_of_its_own(asked: Ledger) -> None:
+    """What became of the first is not hidden by the second, which still waits."""
+    asked.cast(Vote(remedy_id="rem-1", revision=1, person="lee", choice="reject", at=NOW, reason="no"))
+    again = proposal().model_copy(update={"revision": 2, "made_at": NOW + timedelta(hours=1)})
+    asked.file(again, ruling().model_copy(update={"revision": 2}))
+    assert [story.fate for story in remedy_stories(asked, "inc-1")] == ["rejected", "pending"]
+
+
 # --- the people ------------------------------------------------------------------------------------------------
 
 

@@ -89,7 +89,8 @@ def faults_of(world: World, ended: Ended) -> list[str]:
     """What must never be, by the gateway's own log.
 
     A worker that sleeps between its fence check and its call, until others have given up (`failed`), can still land
-    a change; it is bounded by the lease, which the gateway keeps by itself.
+    a change; it is bounded by the lease, which the gateway keeps by itself. A clock that jumps back over that moment
+    makes an expired change look like somebody else's doing.
     """
     log, remedy = ended.gateway.log, ended.remedy
     ours = [i for i, one in enumerate(log) if one.who == remedy.remedy_id]
@@ -108,7 +109,8 @@ def faults_of(world: World, ended: Ended) -> list[str]:
         found.append("overwrote a person")
     if remedy.state not in ("closed", "paging"):
         found.append(f"did not settle: {remedy.state}")
-    if remedy.outcome in ("stale", "drifted") and not humans:
+    expired = any(one.what == "expire" for one in log)
+    if remedy.outcome in ("stale", "drifted") and not humans and not expired:
         found.append(f"{remedy.outcome}, and no person acted")
     stands = ended.gateway.observe(LIMIT).marker == remedy.remedy_id
     if stands and remedy.state == "closed" and remedy.outcome != "failed":

@@ -16,16 +16,20 @@ class CacheBreak(Affected):
     release: str = "hotfix-1"
     cause: Cause = "cache_break"
 
-    def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:  # noqa: ARG002 - the port's signature
+    def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:
         """The hour's records with their cached input written anew."""
         inside, outside = self.split(calls)
         hashes = self.draw(seed, hour).integers(0, 2**62, len(inside)).tolist()
-        return outside + [self._broken(record, hashed) for record, hashed in zip(inside, hashes, strict=True)]
+        return outside + [
+            self._broken(record, hashed, app.caching == "1h") for record, hashed in zip(inside, hashes, strict=True)
+        ]
 
-    def _broken(self, record: UsageRecord, hashed: int) -> UsageRecord:
+    def _broken(self, record: UsageRecord, hashed: int, hour_write: bool) -> UsageRecord:
+        written = record.cache_read + record.cache_write_5m + record.cache_write_1h
         return record._replace(
             release=self.release,
             prefix_hash=f"{hashed:016x}" if record.prefix_tokens else record.prefix_hash,
             cache_read=0,
-            cache_write_5m=record.cache_write_5m + record.cache_read,
+            cache_write_5m=0 if hour_write else written,
+            cache_write_1h=written if hour_write else 0,
         )

@@ -512,3 +512,13 @@ def test_a_new_revision_of_a_stale_plan_begins_anew(scene: Scene) -> None:
     assert [fresh.step(), fresh.step()] == ["apply", "resolve"]
     assert scene.ending == ("verifying", "applied")
     assert scene.remedy.lease_ends_at == scene.clock() + timedelta(hours=6)
+
+
+def test_a_change_that_came_and_went_unseen_is_not_called_stale(scene: Scene) -> None:
+    """No answer, nobody looked until after its end: failed, and said so."""
+    scene.gateway.script("apply", "lost_answer")
+    scene.file(proposal(lease_seconds=HOUR)).walk(until=lambda remedy: remedy.state == "unknown")
+    scene.clock.move(2 * HOUR)
+    assert scene.walk() == ["resolve"]
+    assert scene.ending == ("closed", "failed")
+    assert scene.effects == ["apply", "expire"]

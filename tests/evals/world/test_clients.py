@@ -116,15 +116,15 @@ def test_pinning_the_model_back_does_harm_where_the_app_has_come_to_need_the_new
 def test_taking_the_breakpoints_out_saves_the_write_premium_of_a_broken_cache() -> None:
     """All input is paid once, at the plain rate."""
     played = Played(CacheBreak("dispute-desk", DAY), SetPromptCache(target=Scope.of(app="dispute-desk"), ttl="off"))
-    assert sum(r.cache_read + r.cache_write_5m for r in played.ruled) == 0
-    assert 0.7 < cost(played.ruled) / cost(played.free) < 0.9
+    assert sum(r.cache_read + r.cache_write_5m + r.cache_write_1h for r in played.ruled) == 0
+    assert 0.4 < cost(played.ruled) / cost(played.free) < 0.7
 
 
 def test_a_breakpoint_of_the_gateway_reads_the_part_of_the_prefix_that_is_stable() -> None:
     """The changing text no longer spoils what stands before it."""
     played = Played(CacheBreak("dispute-desk", DAY), SetPromptCache(target=Scope.of(app="dispute-desk"), ttl="5m"))
     assert [sum(token_counts(r)) for r in played.ruled] == [sum(token_counts(r)) for r in played.free]
-    assert cost(played.ruled) < 0.45 * cost(played.free)
+    assert cost(played.ruled) < 0.3 * cost(played.free)
     assert len({r.prefix_hash for r in played.ruled if r.status == "ok"}) == 1
 
 

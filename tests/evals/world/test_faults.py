@@ -99,7 +99,7 @@ def test_a_cache_break_writes_every_prefix_and_reads_none() -> None:
     _, sick, clean = both("cache_break")
     assert sum(r.cache_read for r in sick) == 0
     assert len({r.prefix_hash for r in sick}) == len(sick)
-    assert [r.cache_write_5m for r in sick] == [r.cache_read + r.cache_write_5m for r in clean]
+    assert [r.cache_write_1h for r in sick] == [r.cache_read + r.cache_write_1h for r in clean]
     assert {r.release for r in sick}.isdisjoint({r.release for r in clean})
 
 
