@@ -12,6 +12,7 @@ from agent.bursar import SPENT, Bursar, Graphs
 from agent.failpoints import Failpoint, nothing
 from agent.feeds import collect_all, open_feeds
 from agent.graph import Graph, case_graph, remedy_graph, watch_graph
+from agent.guard import guard_gateway
 from agent.policy import Phase
 from agent.settings import Settings
 from agent.steps.apply import apply
@@ -92,10 +93,13 @@ def assemble(
 ) -> Bursar:
     """Put the service together. Parts that are not given are opened as the configuration says.
 
-    Without a gateway nothing can be applied: approved plans wait. `reader` alone serves a backtest. `checkpointed`
-    keeps each case's steps on disk until its proposal is committed.
+    The gateway is the one that `guard:` of the configuration names, unless one is given. Without one nothing can be
+    applied: approved plans wait. `reader` alone serves a backtest. `checkpointed` keeps each case's steps on disk
+    until its proposal is committed.
     """
     ledger = ledger or open_stored_ledger(settings, clock=clock)
+    if gateway is None and reader is None:
+        gateway = guard_gateway(settings, ledger=ledger, clock=clock)
     warehouse = warehouse or open_warehouse(settings, clock=clock)
     prices = PriceBook(settings.prices)
     saver = open_checkpoints(settings.data_dir / "checkpoints.db") if checkpointed else None
@@ -200,11 +204,15 @@ class _Parts:
     failpoint: Failpoint
 
     def investigate(self, incident_id: str) -> Finding:
+        # What a remedy of ours did to the traffic is no evidence of the cause: look at what came before the first.
+        remedies = [one.remedy_id for one in self.ledger.remedies(incident_id=incident_id)]
+        effects = [effect for remedy_id in remedies for effect in self.ledger.applications(remedy_id)]
+        applied = [effect.intended_at for effect in effects if effect.verb == "apply" and effect.outcome == "applied"]
         finding = investigate(
             incident=self._incident(incident_id),
             warehouse=self.warehouse,
             price_table_for=self.prices.table_for,
-            now=self.clock(),
+            now=min([self.clock(), *applied]),
         )
         self.ledger.save_finding(finding)
         return finding

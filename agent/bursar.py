@@ -88,13 +88,17 @@ class Bursar:
         return sorted(due, key=lambda incident: (incident.opened_at, incident.id))
 
     def _case_due(self, incident: Incident) -> str | None:
-        """The name of the case that is due, or None. A remedy that came to nothing makes a new case."""
+        """The name of the case that is due, or None.
+
+        One case per revision; another when a remedy came to nothing. While a remedy stands, none; once the spend is
+        normal again, only the first.
+        """
         remedies = self.ledger.remedies(incident_id=incident.id)
         if any(remedy.state in LIVE for remedy in remedies):
             return None
-        spent = sum(remedy.outcome in SPENT for remedy in remedies)
-        if spent and incident.status == "closed":
+        if incident.status == "closed" and self.ledger.finding(incident.id) is not None:
             return None
+        spent = sum(remedy.outcome in SPENT for remedy in remedies)
         case = f"{incident.id}@{incident.revision}.{spent}"
         return None if self.ledger.last_window("case", case) else case
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from agent.detectors.settings import DetectorSettings
 from agent.policy import Policy
 from store.errors import BadInput
 from store.model.usage import Role
 from store.price_overrides import Override
+from tools.actuators.settings import GuardSettings
 
 _SECRET = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
@@ -60,8 +61,17 @@ class ScheduleSettings(_Part):
     weekly: WeeklySettings = WeeklySettings()
 
 
+class IntakeSettings(_Part):
+    """Usage that gateways push to POST /v1/usage; the guard's token opens that door too."""
+
+    token: SecretStr | None = Field(default=None, min_length=16)
+    """What LiteLLM's generic callback shows us; use ${BURSAR_INTAKE_TOKEN}. None: only the guard may push."""
+    source: str = "litellm"
+    """Stands in every record; give it the name of the file source of the same proxy, where there is one."""
+
+
 class ServerSettings(_Part):
-    """The HTTP API: health, readiness and metrics."""
+    """The HTTP API: health, readiness, metrics, intake, and the guard's rules."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8321, ge=0, le=65535)
@@ -80,6 +90,8 @@ class Settings(_Part):
     policy: Policy = Policy()
     schedule: ScheduleSettings = ScheduleSettings()
     server: ServerSettings = ServerSettings()
+    guard: GuardSettings | None = None
+    intake: IntakeSettings = IntakeSettings()
 
     @property
     def ledger_url(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from math import isfinite
+from math import isfinite, sqrt
 from typing import NamedTuple
 
 from store.model.money import usd_text
@@ -22,6 +22,12 @@ LIMITS: frozenset[ActionKind] = frozenset({"set_rate_limit", "set_session_cap", 
 
 MAX_UNPRICED_SHARE = 0.02
 """With more requests without a price than this, spend cannot be judged."""
+
+SHARES: frozenset[HarmMetric] = frozenset({"error_share", "refused_share", "retries_share"})
+"""Harm metrics that are shares of requests."""
+
+Z95 = 1.645
+"""One-sided 95 % in standard errors."""
 
 MIN_SERVED = 10
 """Shares of fewer served requests are noise: they are neither harm nor its absence."""
@@ -129,9 +135,24 @@ def harm_rises(facts: VerificationFacts) -> dict[HarmMetric, float]:
     }
 
 
-def broken_guards(guards: Sequence[HarmGuard], harm: Mapping[HarmMetric, float]) -> list[HarmGuard]:
-    """The guards whose metric rose by more than they allow."""
+def suspected_guards(guards: Sequence[HarmGuard], harm: Mapping[HarmMetric, float]) -> list[HarmGuard]:
+    """The guards whose metric rose by more than they allow, be it by chance."""
     return [guard for guard in guards if harm.get(guard.metric, 0.0) > guard.max_rise]
+
+
+def is_certain(guard: HarmGuard, facts: VerificationFacts) -> bool:
+    """Whether the rise of a guarded share is too large for chance: one error in fifteen requests proves nothing.
+
+    One-sided test for two proportions with one pseudo-count of each kind, unpooled (Agresti and Caffo, 2000). A mean
+    latency has no such test here: its rise counts as it is.
+    """
+    if guard.metric not in SHARES:
+        return True
+    after = max(1, facts.attempts - facts.refused) + 2
+    before = max(1, facts.before_attempts - facts.before_refused) + 2
+    now = (facts.harm_after[guard.metric] * (after - 2) + 1) / after
+    then = (facts.harm_before[guard.metric] * (before - 2) + 1) / before
+    return now - then > Z95 * sqrt(now * (1 - now) / after + then * (1 - then) / before)
 
 
 def _unusable(facts: VerificationFacts) -> str | None:
@@ -149,10 +170,13 @@ def _unusable(facts: VerificationFacts) -> str | None:
 def _judge(
     facts: VerificationFacts, check: Check, harm: Mapping[HarmMetric, float], limits: bool, counterfactual: int
 ) -> tuple[VerificationOutcome, str]:
-    if broken := broken_guards(check.harm, harm):
-        worst = broken[0]
+    suspected = suspected_guards(check.harm, harm)
+    if suspected:
+        worst = max(suspected, key=lambda guard: is_certain(guard, facts))
         says = f"{worst.metric} rose by {harm[worst.metric]:.3g}, more than {worst.max_rise:.3g}"
-        return "harmed", says
+        if is_certain(worst, facts):
+            return "harmed", says
+        return "inconclusive", f"{says}, which may be chance in {facts.attempts - facts.refused} served requests"
     untold = [guard.metric for guard in check.harm if guard.metric not in harm]
     if untold and facts.attempts > facts.refused:
         return "inconclusive", f"{untold[0]} cannot be told from {facts.attempts - facts.refused} served requests"

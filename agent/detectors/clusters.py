@@ -8,6 +8,7 @@ scope is the event's; where they have different hours or different owners, they 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 from agent.detectors.settings import DetectorSettings
@@ -68,8 +69,9 @@ class _Node:
     def end(self) -> datetime:
         return max(spike.seen_until for spike in self.spikes)
 
+    @cached_property
     def by_signal(self) -> dict[str, int]:
-        """Excess per signal in nano-USD."""
+        """Excess per signal in nano-USD; read only once all spikes are in."""
         sums: dict[str, int] = {}
         for spike in self.spikes:
             sums[spike.signal] = sums.get(spike.signal, 0) + spike.excess_nanos
@@ -77,7 +79,7 @@ class _Node:
 
     @property
     def excess(self) -> int:
-        return max(self.by_signal().values())
+        return max(self.by_signal.values())
 
     def meets(self, other: "_Node") -> bool:
         return self.start < other.end and other.start < self.end
@@ -137,7 +139,7 @@ def _share(part: _Node, whole: _Node) -> float:
     taken pro rata of the time that it shares with the whole.
     """
     both = (min(part.end, whole.end) - max(part.start, whole.start)) / (part.end - part.start)
-    mine, theirs = part.by_signal(), whole.by_signal()
+    mine, theirs = part.by_signal, whole.by_signal
     if theirs.get("spend", 0) > 0 and "spend" in mine:
         return both * mine["spend"] / theirs["spend"]
     shared = [both * mine[signal] / theirs[signal] for signal in mine if theirs.get(signal, 0) > 0]

@@ -148,11 +148,11 @@ def _closed(old: Incident) -> Incident:
 
 
 def _scope(old: Incident, cluster: Cluster, settings: DetectorSettings) -> Scope:
-    """The cluster's scope, unless the old one still accounts for the event and is no wider: scopes do not flap."""
+    """The cluster's scope, unless the old one still accounts for the event and is as deep: scopes do not flap."""
     share = cluster.excess.get(old.scope, 0)
     most = cluster.excess[cluster.scope]
-    wider = old.scope != cluster.scope and old.scope.contains(cluster.scope)
-    return old.scope if share >= settings.explained_share * most and not wider else cluster.scope
+    shallower = len(old.scope.dims) < len(cluster.scope.dims)
+    return old.scope if share >= settings.explained_share * most and not shallower else cluster.scope
 
 
 def _merged(old: Incident, cluster: Cluster) -> tuple[Spike, ...]:

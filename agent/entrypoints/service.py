@@ -11,12 +11,14 @@ from types import FrameType
 import uvicorn
 
 from agent.bursar import Bursar
+from agent.entrypoints.intake import intake_of
 from agent.entrypoints.schedule import start_ticking
 from agent.entrypoints.server import Metrics, build_api
 from agent.entrypoints.socket import SocketServer, build_socket_api
 from agent.entrypoints.weekly import make_due_summaries
 from store.errors import BursarError
 from store.model.money import usd_number
+from store.model.usage import Intake
 
 log = logging.getLogger("bursar.service")
 
@@ -41,6 +43,9 @@ class Service:
             metrics=self.metrics,
             stale_after_seconds=max(120, 3 * settings.schedule.tick_seconds),
         )
+        intake = intake_of(self.bursar, counted=self._count)
+        if intake is not None:
+            api.include_router(intake)
         config = uvicorn.Config(api, host=settings.server.host, port=settings.server.port, log_level="warning")
         server = uvicorn.Server(config)
         door = SocketServer(
@@ -79,6 +84,10 @@ class Service:
         self.metrics.last_tick.set(self._last_tick.timestamp())
         for remedy_id, step in looked.steps:
             log.info("%s: %s", remedy_id, step)
+
+    def _count(self, intake: Intake) -> None:
+        for outcome, rows in intake.model_dump().items():
+            self.metrics.records.labels(outcome).inc(rows)
 
     def _refresh(self) -> None:
         open_now = self.bursar.ledger.incidents(status="open")

@@ -28,11 +28,23 @@ def collect(
     Raises:
         BadInput: a file cannot be read (on); the rows before that point were kept.
     """
+    return take_in(rows=source.read(paths), warehouse=warehouse, prices=prices, role=role, progress=progress)
+
+
+def take_in(
+    *,
+    rows: Iterable[UsageRecord | Quarantined],
+    warehouse: Warehouse,
+    prices: PriceBook,
+    role: Role = "metered",
+    progress: Callable[[Intake], None] | None = None,
+) -> Intake:
+    """Price and append what a source made of its rows, whichever door they came by."""
     intake = Intake()
     records: list[UsageRecord] = []
     rejected: list[Quarantined] = []
     try:
-        for row in source.read(paths):
+        for row in rows:
             if isinstance(row, Quarantined):
                 rejected.append(row)
             else:

@@ -18,7 +18,7 @@ from evals.world.world import World
 from store.model.prices import PriceKey, PriceTable
 from store.model.usage import Intake, Window
 
-TICK = timedelta(minutes=30)
+TICK = timedelta(hours=1)
 
 
 class Progress(NamedTuple):

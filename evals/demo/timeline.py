@@ -35,13 +35,16 @@ class Narrator:
 
     def news(self, now: datetime) -> list[Event]:
         """What is new since the last call, oldest first; cheap where nothing has changed."""
-        head = self._ledger.anchor().seq
-        if head == self._audit_seq:
+        rows = self._ledger.audit(after=self._audit_seq)
+        if not rows:
             return []
-        self._audit_seq = head
+        self._audit_seq = rows[-1].seq
+        subjects = {row.subject.partition("@")[0] for row in rows}
+        touched = {one.incident_id for one in self._ledger.remedies() if one.remedy_id in subjects} | subjects
         found = {
             key: event
             for incident in self._ledger.incidents(window=self._window)
+            if incident.id in touched
             for key, event in self._events(incident, now)
             if key not in self._told
         }

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, between, delete, insert, or_, select
 
 from store.ledger import tables
 from store.ledger.database import Transaction
@@ -200,8 +200,9 @@ def _held(row: Row[Any] | None, now: datetime) -> tuple[Held, str | None]:
     held = Held.model_validate_json(row.held)
     if not _over(held, now):
         return held, str(row.version)
-    # Another version than before the end: who looked before it must not change what came back after it.
-    return _unless_over(Held.model_validate_json(row.beneath), now), f"{row.version}+"
+    # Another version than before an end: who looked before it must not change what came back after it.
+    beneath = Held.model_validate_json(row.beneath)
+    return (Held(), f"{row.version}++") if _over(beneath, now) else (beneath, f"{row.version}+")
 
 
 def _over(held: Held, now: datetime) -> bool:
@@ -228,6 +229,7 @@ def _change(tx: Transaction, slot: Slot, held: Held, *, beneath: Held, key: str)
         "from_model": slot.from_model,
         "version": version,
         "expires_us": maybe_us(held.expires_at),
+        "beneath_us": maybe_us(beneath.expires_at),
         "held": body_of(held),
         "beneath": body_of(beneath),
     }
@@ -258,8 +260,8 @@ def _expired_since_issue(tx: Transaction) -> bool:
     rules, issued_us = tables.guard_rules, tx.conn.scalar(select(tables.guard_book.c.issued_us))
     if issued_us is None:
         return False
-    ended = select(rules.c.slot).where(rules.c.expires_us > issued_us, rules.c.expires_us <= tx.now_us).limit(1)
-    return tx.conn.scalar(ended) is not None
+    ends = [between(end, issued_us + 1, tx.now_us) for end in (rules.c.expires_us, rules.c.beneath_us)]
+    return tx.conn.scalar(select(rules.c.slot).where(or_(*ends)).limit(1)) is not None
 
 
 def _issue(tx: Transaction) -> Issue:

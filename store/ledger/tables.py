@@ -249,9 +249,9 @@ guard_rules = Table(
     Column("from_model", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("expires_us", BigInteger),
+    Column("beneath_us", BigInteger),
     Column("held", Text, nullable=False),
     Column("beneath", Text, nullable=False),
-    Index(None, "expires_us"),
 )
 
 guard_answers = Table(

@@ -17,7 +17,7 @@ class Turns(Part):
     """Turns keep an order among replicas; a lost turn costs time only."""
 
     def take_turn(self, name: str, *, owner: str, lease_seconds: int) -> bool:
-        """Become, or stay, the one who does this work; False while another's lease, or a pause, runs (database time)."""
+        """Become, or stay, the one who does this work; False while another's lease or a pause runs (database time)."""
         table = tables.windows
         same = (table.c.kind == _TURN, table.c.scope == name, table.c.start_us == 0)
         with self._db.write() as tx:

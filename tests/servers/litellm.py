@@ -71,7 +71,7 @@ class Upstream:
         self._client = httpx.Client(base_url=self.url, timeout=30)
 
     def log(self, containing: str = "") -> list[dict[str, Any]]:
-        """Requests in order of arrival, as {"path", "model", "body", "usage", ...}; only those with the text in the body."""
+        """Requests whose body has the text, in order of arrival, as {"path", "model", "body", "usage", ...}."""
         entries: list[dict[str, Any]] = self._client.get("/_log").json()
         return [entry for entry in entries if containing in json.dumps(entry["body"])]
 
@@ -86,7 +86,7 @@ class Upstream:
 
 
 class LiteLLM:
-    """A running proxy. Keys are added while it runs; `log` holds what it printed, one line per HTTP request among it."""
+    """A running proxy. Keys are added while it runs; its log has one line for each HTTP request."""
 
     def __init__(
         self,

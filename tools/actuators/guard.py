@@ -180,6 +180,11 @@ class GuardGateway:
             return Probed(status="no", detail="a request of the target does not meet the rule at the proxy")
         return Probed(status="yes")
 
+    def close(self) -> None:
+        """Close the connections to the proxy."""
+        if self._proxy is not None:
+            self._proxy.close()
+
     # --- inside ----------------------------------------------------------------------------------------------
 
     def _ask(self, proxy: Host, action: Action, marker: str) -> list[str]:

@@ -5,7 +5,7 @@ option's, and about 13,200 in all blocks as JSON. A message here has at most 13 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from tools.slack.text import bare, safe
@@ -41,7 +41,8 @@ class Message(NamedTuple):
 class Card(NamedTuple):
     """What the thread's first message says, as plain text; "" and () leave a part out.
 
-    `changes`: (before, after) of each action. `target`: REMEDY@REVISION that the buttons are about.
+    `changes`: (before, after) of each action; before "" where nothing is replaced. `target`: REMEDY@REVISION that the
+    buttons are about.
     """
 
     headline: str
@@ -89,7 +90,7 @@ def answer_text(says: str) -> str:
     return safe(says, 2 * LINE_CHARS)
 
 
-def _fitting(text: str, render: Any) -> Message:
+def _fitting(text: str, render: Callable[[int], list[Block]]) -> Message:
     """The blocks at the greatest length that fits; the last one fits by construction."""
     blocks: list[Block] = []
     for divisor in (1, 2, 4, 8):
@@ -109,7 +110,7 @@ def _incident(card: Card, divisor: int) -> list[Block]:
     if card.drivers:
         blocks.append(_section("*Drivers* (they add up to the excess)\n" + _bullets(card.drivers, name)))
     if card.plan:
-        changes = [f"• {safe(before, line)}\n   → *{safe(after, line)}*" for before, after in card.changes[:3]]
+        changes = [_change(before, after, line) for before, after in card.changes[:3]]
         more = [f"• and {len(card.changes) - 3} more"] if len(card.changes) > 3 else []
         blocks.append(_section("\n".join([f"*Plan* {safe(card.plan, name)}", *changes, *more])))
     if card.terms:
@@ -135,6 +136,10 @@ def _week(card: WeekCard, divisor: int) -> list[Block]:
     if card.incidents:
         blocks.append(_section("*Incidents*\n" + _bullets(card.incidents, name)))
     return blocks
+
+
+def _change(before: str, after: str, limit: int) -> str:
+    return f"• was: {safe(before, limit)}\n   → *{safe(after, limit)}*" if before else f"• {safe(after, limit)}"
 
 
 def _bullets(lines: Sequence[str], limit: int) -> str:

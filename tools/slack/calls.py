@@ -19,17 +19,7 @@ TOKEN_SECONDS = 300.0
 """How long to wait while our token is refused: a person has to put it right."""
 
 _FAULTS = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
-_TOKEN = frozenset(
-    {
-        "invalid_auth",
-        "not_authed",
-        "token_revoked",
-        "token_expired",
-        "account_inactive",
-        "missing_scope",
-        "no_permission",
-    }
-)
+_TOKEN = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
 _QUIET = logging.getLogger("bursar.slack.sdk")
 _QUIET.setLevel(logging.CRITICAL)  # the SDK logs every failed call; ours are logged where they are handled
 
@@ -70,7 +60,7 @@ def _meaning(what: str, error: SlackApiError) -> SlackAway | SlackRefused:
         seconds = _seconds(headers)
         return SlackAway(f"slack {what}: rate limited for {seconds:g} s", retry_after=seconds)
     if code in _TOKEN:
-        return SlackAway(f"slack {what}: {code}; put the token or its scopes right", retry_after=TOKEN_SECONDS)
+        return SlackAway(f"slack {what}: {code}; put the token right", retry_after=TOKEN_SECONDS)
     if status >= 500 or code in _FAULTS or not code:
         return SlackAway(f"slack {what}: {code or f'status {status}'}")
     return SlackRefused(f"slack {what}: {code}", code=code)

@@ -20,7 +20,8 @@ _LOOK_ALIKE = str.maketrans(
 _LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ADDRESS = re.compile(r":(?=//)|(?<=mailto):", re.IGNORECASE)
 _HOST_DOT = re.compile(r"(?<=[^\W_])\.(?=[^\W\d_]{2,})")
-_EMOJI = re.compile(r":(?=[\w+-]+:)")
+_EMOJI = re.compile(r"(?<!\d):(?=[\w+-]+:)")
+"""Not within a time of day."""
 _MARKS = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3,}")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 

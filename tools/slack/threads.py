@@ -139,17 +139,18 @@ class SlackThreads:
             "limit": PAGE,
             "include_all_metadata": True,
         }
-        ask = self._client.conversations_history
-        if thread is not None:
-            ask, asked["ts"] = self._client.conversations_replies, thread
-        cursor: str | None = None
         for _ in range(PAGES):
-            given = {**asked, "cursor": cursor} if cursor else asked
-            answer = call("conversations", lambda given=given: ask(**given))
+            answer = self._page(asked, thread)
             yield from (one for one in answer.get("messages") or [] if one.get("bot_id") == self._own_bot())
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
+            asked["cursor"] = cursor
+
+    def _page(self, asked: dict[str, Any], thread: str | None) -> SlackResponse:
+        if thread is None:
+            return call("conversations.history", lambda: self._client.conversations_history(**asked))
+        return call("conversations.replies", lambda: self._client.conversations_replies(ts=thread, **asked))
 
     def _own_bot(self) -> str:
         if self._bot_id is None:

@@ -1,6 +1,7 @@
 """Who asked: each allocation dimension is filled from the first of an ordered list of places that has it.
 
 A place is a dotted path into the row ("metadata.user_api_key_team_alias") or "tags.NAME", a request tag "NAME:value".
+What our guard resolved stands first, in `metadata.bursar`: LiteLLM drops a key of that name that a caller sends.
 Request tags and `spend_logs_metadata` are what the caller wrote. `team` and `environment` decide what policy allows,
 so they are taken from what the gateway itself says about the key and its team, never from the request.
 """
@@ -15,9 +16,9 @@ from tools.sources.fields import text
 _KEY = "metadata.user_api_key_auth_metadata"
 _TEAM = "metadata.user_api_key_team_metadata"
 _CALLER = "metadata.spend_logs_metadata"
-_GUARD = f"{_CALLER}.bursar"
+_GUARD = "metadata.bursar.dims"
 
-TRUSTED = ("metadata.user_api_key_",)
+TRUSTED = ("metadata.user_api_key_", f"{_GUARD}.")
 POLICY_DIMENSIONS = frozenset({"team", "environment"})
 
 
@@ -26,16 +27,28 @@ def _asked(name: str, *more: str) -> tuple[str, ...]:
 
 
 LITELLM_PLACES: dict[str, tuple[str, ...]] = {
-    "team": ("metadata.user_api_key_team_alias", f"{_KEY}.team", "metadata.user_api_key_team_id"),
-    "environment": (f"{_KEY}.environment", f"{_KEY}.env", f"{_TEAM}.environment", f"{_TEAM}.env"),
-    "api_key_id": ("metadata.user_api_key_hash", "metadata.user_api_key_alias"),
+    "team": (f"{_GUARD}.team", "metadata.user_api_key_team_alias", f"{_KEY}.team", "metadata.user_api_key_team_id"),
+    "environment": (
+        f"{_GUARD}.environment",
+        f"{_KEY}.environment",
+        f"{_KEY}.env",
+        f"{_TEAM}.environment",
+        f"{_TEAM}.env",
+    ),
+    "api_key_id": (f"{_GUARD}.api_key_id", "metadata.user_api_key_hash", "metadata.user_api_key_alias"),
     "app": _asked("app"),
     "route": _asked("route"),
     "release": _asked("release"),
     "job": _asked("job"),
     "prompt_version": _asked("prompt_version"),
-    "end_user": ("end_user", "metadata.user_api_key_end_user_id", *_asked("end_user")),
-    "session_id": (f"{_GUARD}.session_id", f"{_CALLER}.session_id", "session_id", "tags.session_id"),
+    "end_user": (f"{_GUARD}.end_user", "end_user", "metadata.user_api_key_end_user_id", *_asked("end_user")),
+    "session_id": (
+        f"{_GUARD}.session_id",
+        "metadata.bursar.session_id",
+        f"{_CALLER}.session_id",
+        "session_id",
+        "tags.session_id",
+    ),
 }
 """Places in a LiteLLM StandardLoggingPayload, best first."""
 

@@ -28,6 +28,7 @@ _OPERATIONS = {
 }
 _STANDARD = frozenset({NONE, "default", "auto", "standard"})
 _CALLER = "metadata.spend_logs_metadata"
+_GUARD = "metadata.bursar"
 _USAGE = "metadata.usage_object"
 
 
@@ -38,6 +39,9 @@ class _Tokens(NamedTuple):
     cache_write_1h: int
     output: int
     reasoning: int
+
+
+_NO_TOKENS = _Tokens(0, 0, 0, 0, 0, 0)
 
 
 class LiteLLMSource:
@@ -62,6 +66,15 @@ class LiteLLMSource:
             for row in json_rows(path):
                 yield self._judge(row, observed_us)
 
+    def parse(self, rows: Iterable[object]) -> Iterator[UsageRecord | Quarantined]:
+        """The same of decoded JSON values, as a proxy pushes them or answers with them."""
+        observed_us = to_us(self._clock())
+        for row in rows:
+            if isinstance(row, dict):
+                yield self._judge(row, observed_us)
+            else:
+                yield reject(self._name, observed_us, "the element is not a JSON object", row)
+
     def _judge(self, row: dict[str, object] | Unreadable, observed_us: int) -> UsageRecord | Quarantined:
         if isinstance(row, Unreadable):
             return reject(self._name, observed_us, row.reason, row.raw)
@@ -75,7 +88,9 @@ class LiteLLMSource:
         tags = dimensions.request_tags(row.get("request_tags"))
         dims = {name: dimensions.resolve(row, tags, places) for name, places in self._places.items()}
         provider, model = _model(row)
-        tokens, hints = _tokens(row), _hints(row)
+        status, hints = _status(row), _hints(row)
+        # A call that our guard refused reached no model, whatever the gateway estimated for its prompt.
+        tokens = _NO_TOKENS if status == "refused" else _tokens(row)
         return UsageRecord(
             record_id=text(row.get("id")),
             source=self._name,
@@ -83,12 +98,15 @@ class LiteLLMSource:
             occurred_us=ended,
             provider=provider,
             model=model,
-            requested_model=_first(text(row.get("model_group")), model),
+            # After a swap the gateway's log knows the new name only; the guard saw what was asked for.
+            requested_model=_first(
+                text(dimensions.at(row, f"{_GUARD}.dims.model")), text(row.get("model_group")), model
+            ),
             operation=_OPERATIONS.get(text(row.get("call_type")), text(row.get("call_type"))),
             service_tier=_service_tier(row),
             speed=_plain(dimensions.at(row, f"{_USAGE}.speed"), dimensions.at(row, "model_parameters.speed")),
             region=text(hints.get("region")),
-            status=_status(row),
+            status=status,
             status_code=_status_code(row),
             finish_reason=_finish_reason(row, hints),
             # Clocks of two hosts may disagree by a moment: that spoils the latency, not the record.
@@ -99,7 +117,7 @@ class LiteLLMSource:
             billed_nanos=amount(row.get("response_cost"), "response_cost"),
             prompt_hash=text(hints.get("prompt_hash")),
             prefix_hash=text(hints.get("prefix_hash")),
-            remedy_id=text(hints.get("remedy_id")),
+            remedy_id=text(dimensions.at(row, f"{_GUARD}.remedy_id")),
             team=dims["team"],
             environment=dims["environment"],
             api_key_id=dims["api_key_id"],
@@ -176,7 +194,7 @@ def _model(row: Mapping[str, object]) -> tuple[str, str]:
 def _tokens(row: Mapping[str, object]) -> _Tokens:
     if row.get("cache_hit") is True or row.get("cache_hit") == "True":
         # The gateway answered from its own cache: no provider read or wrote a token.
-        return _Tokens(0, 0, 0, 0, 0, 0)
+        return _NO_TOKENS
     usage = dimensions.at(row, _USAGE)
     details = dimensions.at(usage, "prompt_tokens_details")
     prompt = optional_count(row.get("prompt_tokens"), "prompt_tokens")
@@ -208,11 +226,8 @@ def _either(usage: object, name: str, details: object, other: str) -> int:
 
 def _hints(row: Mapping[str, object]) -> dict[str, object]:
     """What the caller's metadata says about the call, and over it what our guard says."""
-    caller = dimensions.at(row, _CALLER)
-    if not isinstance(caller, dict):
-        return {}
-    guard = caller.get("bursar")
-    return {**caller, **guard} if isinstance(guard, dict) else caller
+    caller, guard = dimensions.at(row, _CALLER), dimensions.at(row, _GUARD)
+    return {**(caller if isinstance(caller, dict) else {}), **(guard if isinstance(guard, dict) else {})}
 
 
 def _hint_count(hints: Mapping[str, object], name: str) -> int:
@@ -243,10 +258,10 @@ def _service_tier(row: Mapping[str, object]) -> str:
 
 
 def _status(row: Mapping[str, object]) -> Status:
-    if row.get("status") != "failure":
-        return "ok"
-    # Our guard names the remedy that refused a call; any other failure is the provider's or the gateway's.
-    return "refused" if dimensions.at(row, f"{_CALLER}.bursar.remedy_id") else "error"
+    # Only our guard says that it refused; any other failure is the provider's or the gateway's.
+    if dimensions.at(row, f"{_GUARD}.status") == "refused":
+        return "refused"
+    return "error" if row.get("status") == "failure" else "ok"
 
 
 def _status_code(row: Mapping[str, object]) -> int:

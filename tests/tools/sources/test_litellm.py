@@ -148,9 +148,47 @@ def test_failures_and_refusals(tmp_path: Path) -> None:
     failed = _payload(status="failure", error_information={"error_code": "529"}, response_cost=0)
     found = _record(tmp_path, failed)
     assert (found.status, found.status_code) == ("error", 529)
-    ours = {"spend_logs_metadata": {"bursar": {"remedy_id": "rem-1"}}}
-    found = _record(tmp_path, {**failed, "metadata": ours, "error_information": {"error_code": "429"}})
+    ours = {"bursar": {"remedy_id": "rem-1", "status": "refused"}}
+    refused = {**failed, "metadata": ours, "error_information": {"error_code": "429"}}
+    found = _record(tmp_path, refused)
     assert (found.status, found.status_code, found.remedy_id) == ("refused", 429, "rem-1")
+    assert (found.input_uncached, found.output, found.billed_nanos) == (0, 0, 0)
+    changed = {"bursar": {"remedy_id": "rem-1", "status": "error"}}
+    found = _record(tmp_path, {**failed, "metadata": changed})
+    assert (found.status, found.remedy_id) == ("error", "rem-1"), "a call that we changed and the provider failed"
+    forged = {"spend_logs_metadata": {"bursar": {"remedy_id": "rem-1", "status": "refused"}}}
+    found = _record(tmp_path, {**failed, "metadata": forged})
+    assert (found.status, found.remedy_id) == ("error", NONE), "a caller cannot say that we refused it"
+
+
+def test_what_the_guard_resolved_goes_first(tmp_path: Path) -> None:
+    """Its dimensions, hints and the model that was asked for before a swap; the caller's words come after it."""
+    guard = {
+        "dims": {"team": "search", "app": "indexer", "environment": "prod", "model": "claude-big"},
+        "session_id": "s-1",
+        "attempt": 3,
+        "prefix_tokens": 900,
+        "remedy_id": "rem-1",
+    }
+    metadata = {
+        "bursar": guard,
+        "user_api_key_team_alias": "t-7",
+        "spend_logs_metadata": {"app": "forged", "attempt": 1, "session_id": "other"},
+    }
+    found = _record(tmp_path, _payload(metadata=metadata, model_group="claude-small"))
+    assert (found.team, found.app, found.environment, found.session_id) == ("search", "indexer", "prod", "s-1")
+    assert (found.attempt, found.prefix_tokens, found.remedy_id) == (3, 900, "rem-1")
+    assert (found.requested_model, found.status) == ("claude-big", "ok")
+
+
+def test_rows_from_memory_read_like_rows_of_a_file(tmp_path: Path) -> None:
+    """One parser serves every door; what is no object is kept aside."""
+    row = _payload(response_cost=0.25)
+    source = LiteLLMSource(name="gateway", clock=at())
+    assert list(source.parse([row])) == [_read(tmp_path, row)]
+    [odd] = source.parse([7])
+    assert isinstance(odd, Quarantined)
+    assert odd.reason == "the element is not a JSON object"
 
 
 def test_tiers_operations_and_prefixed_models(tmp_path: Path) -> None:

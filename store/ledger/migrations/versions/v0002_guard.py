@@ -18,11 +18,11 @@ def upgrade() -> None:
         sa.Column("from_model", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=True),
+        sa.Column("beneath_us", sa.BigInteger(), nullable=True),
         sa.Column("held", sa.Text(), nullable=False),
         sa.Column("beneath", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("slot", name=op.f("pk_guard_rules")),
     )
-    op.create_index(op.f("ix_guard_rules_expires_us"), "guard_rules", ["expires_us"], unique=False)
     op.create_table(
         "guard_answers",
         sa.Column("key", sa.String(), nullable=False),
