@@ -130,6 +130,7 @@ def assemble(
             ),
             remedy=_remedy(parts, gateway),
         ),
+        settle=parts.settle,
         forget=partial(forget_run, saver) if saver is not None else lambda _: None,
         close_parts=close,
         trust_notes=trust_notes,
@@ -216,6 +217,24 @@ class _Parts:
         )
         self.ledger.save_finding(finding)
         return finding
+
+    def settle(self, incident_id: str) -> None:
+        """Bring the finding's figures up to the incident's last: its drivers add up to what the whole of it cost.
+
+        The cause stays as it was found before the first remedy where there was one, else it is judged anew.
+        """
+        found = self.ledger.finding(incident_id)
+        treated = found is not None and any(one.applied_at for one in self.ledger.remedies(incident_id=incident_id))
+        whole = investigate(
+            incident=self._incident(incident_id),
+            warehouse=self.warehouse,
+            price_table_for=self.prices.table_for,
+            now=self.clock(),
+        )
+        if found is not None and treated:
+            figures = {"window": whole.window, "excess_nanos": whole.excess_nanos, "drivers": whole.drivers}
+            whole = found.model_copy(update={**figures, "revision": whole.revision, "reference": whole.reference})
+        self.ledger.save_finding(whole)
 
     def propose(self, incident_id: str) -> list[Proposal]:
         finding = self.ledger.finding(incident_id)

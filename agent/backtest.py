@@ -78,7 +78,10 @@ def backtest(
         trust.update({f"{note.kind} {note.scope.text}": note for note in bursar.trust_notes})
         result.looks += 1
         progress(clock.now, len(ledger.incidents()))
+    for incident in ledger.incidents(status="open"):
+        bursar.settle(incident.id)
     _gather(result, ledger)
+    result.records = warehouse.taken()
     result.trust = list(trust.values())
     ledger.close()
     result.seconds = time.perf_counter() - began
@@ -184,6 +187,10 @@ class ReplayWarehouse:
     def sources(self) -> list[SourceState]:
         """As the warehouse's own."""
         return self._inner.sources()
+
+    def taken(self) -> Intake:
+        """As the warehouse's own."""
+        return self._inner.taken()
 
     def unpriced(self, window: Window) -> list[tuple[str, str, int, int]]:
         """As the warehouse's own."""

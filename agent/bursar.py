@@ -53,6 +53,7 @@ class Bursar:
     warehouse: Warehouse
     prices: PriceBook
     graphs: Graphs
+    settle: Callable[[str], None]
     forget: Callable[[str], None]
     close_parts: Callable[[], None]
     trust_notes: list[TrustNote]
@@ -78,6 +79,8 @@ class Bursar:
             case = self._case_due(incident)
             if case is not None:
                 filed.extend(self._run_case(incident, case))
+            elif incident.status == "closed":
+                self._settle_once(incident)
         return filed
 
     def _recent_incidents(self) -> list[Incident]:
@@ -101,6 +104,16 @@ class Bursar:
         spent = sum(remedy.outcome in SPENT for remedy in remedies)
         case = f"{incident.id}@{incident.revision}.{spent}"
         return None if self.ledger.last_window("case", case) else case
+
+    def _settle_once(self, incident: Incident) -> None:
+        assert incident.ended_at is not None
+        if self.ledger.last_window("settle", incident.id) == incident.ended_at:
+            return
+        if self.ledger.claim_window(
+            "settle", incident.id, incident.ended_at, owner=self.owner, lease_seconds=CASE_LEASE_SECONDS
+        ):
+            self.settle(incident.id)
+            self.ledger.finish_window("settle", incident.id, incident.ended_at, owner=self.owner)
 
     def _run_case(self, incident: Incident, case: str) -> list[str]:
         start = incident.revised_at

@@ -15,6 +15,7 @@ from store.errors import BadInput
 from store.model.usage import Role
 from store.price_overrides import Override
 from tools.actuators.settings import GuardSettings
+from tools.slack.settings import SlackSettings
 
 _SECRET = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
@@ -92,6 +93,8 @@ class Settings(_Part):
     server: ServerSettings = ServerSettings()
     guard: GuardSettings | None = None
     intake: IntakeSettings = IntakeSettings()
+    slack: SlackSettings | None = None
+    """None: people decide by the command line."""
 
     @property
     def ledger_url(self) -> str:

@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-_MOST_BYTES = 64 * 2**20
-
 
 class NoAnswer(Exception):
     """No trustworthy answer came: what was asked, and what happened. It never holds a secret."""
@@ -37,11 +35,14 @@ def checked_url(text: str) -> str:
 
 
 class Host:
-    """One host. `seconds` bounds a whole call, from its first byte to its last."""
+    """One host. `seconds` bounds a whole call, from its first byte to its last; `most_bytes` its answer."""
 
-    def __init__(self, base_url: str, *, bearer: str | None = None, seconds: float = 5.0) -> None:
+    def __init__(
+        self, base_url: str, *, bearer: str | None = None, seconds: float = 5.0, most_bytes: int = 2**20
+    ) -> None:
         self.base_url = checked_url(base_url)
         self._seconds = seconds
+        self._most_bytes = most_bytes
         headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
         self._client = httpx.Client(
             headers=headers, timeout=httpx.Timeout(seconds), follow_redirects=False, trust_env=False
@@ -71,8 +72,8 @@ class Host:
                 for chunk in answer.iter_bytes():
                     chunks.append(chunk)
                     size += len(chunk)
-                    if size > _MOST_BYTES:
-                        raise NoAnswer(f"{what}: the answer is larger than {_MOST_BYTES:,} bytes")
+                    if size > self._most_bytes:
+                        raise NoAnswer(f"{what}: the answer is larger than {self._most_bytes:,} bytes")
                     if time.monotonic() > ends:
                         raise NoAnswer(f"{what}: not answered within {self._seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL) as error:

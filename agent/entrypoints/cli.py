@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from agent.entrypoints import cmd_audit, cmd_decide, cmd_lab, cmd_operate, cmd_policy, cmd_report, cmd_usage
+from agent.entrypoints import (
+    cmd_audit,
+    cmd_connect,
+    cmd_decide,
+    cmd_lab,
+    cmd_operate,
+    cmd_policy,
+    cmd_report,
+    cmd_usage,
+)
 from agent.entrypoints.console import fail
 from agent.entrypoints.options import Options
 from store.errors import BadInput, BursarError, Busy
@@ -34,7 +43,7 @@ def root(
     context.obj = Options(config=config, data_dir=data_dir)
 
 
-for part in (cmd_operate, cmd_usage, cmd_decide, cmd_report, cmd_policy, cmd_audit, cmd_lab):
+for part in (cmd_operate, cmd_connect, cmd_usage, cmd_decide, cmd_report, cmd_policy, cmd_audit, cmd_lab):
     part.register(app)
 for entry in sorted(entry_points(group="bursar.commands"), key=lambda entry: entry.name):
     entry.load()(app)

@@ -3,7 +3,6 @@
 import os
 import socket as sockets
 import uuid
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,9 @@ from store.ledger.lock import lock_data_dir
 from store.model.money import usd_number, usd_text
 from store.model.usage import iso
 
+EXAMPLE = Path(__file__).parents[2] / "bursar.example.yaml"
+"""Bursar runs from its checkout; the example lies at its top."""
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -35,7 +37,7 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path
     """Write a configuration file to begin with; never overwrites one."""
     if path.exists():
         raise BadInput(f"{path}: exists already; edit it, or name another file")
-    path.write_text(files("agent").joinpath("bursar.example.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
     say(f"wrote {path}; look at it, then run `bursar check`")
 
 

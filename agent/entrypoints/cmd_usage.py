@@ -134,10 +134,11 @@ def run_backtest(
     if json_:
         print_json(backtest_document(result))
     else:
-        _tell(result)
+        tell_backtest(result)
 
 
-def _tell(result: Backtest) -> None:
+def tell_backtest(result: Backtest) -> None:
+    """A backtest for people: one line an incident, and the sum."""
     for trust in result.trust:
         say(f"trust: {trust.says}")
     rows = []

@@ -36,7 +36,7 @@ from tools.slack.threads import SlackThreads
 
 log = logging.getLogger("bursar.slack")
 
-ACK_SECONDS = 0.4
+ACK_SECONDS = 0.3
 """Slack waits 3 s. A click is acknowledged when it is stored, or, where the database is slow, after this."""
 DOORS = 64
 """So many clicks may wait for the database at once without delaying another's acknowledgement."""
@@ -130,6 +130,7 @@ class SlackDesk:
                 slack=slack,
                 channel=settings.channel,
                 channel_for=lambda scope: channel_of(scope, policy, settings.channels, default=settings.channel),
+                people=settings.people,
                 chart=chart,
                 zone=zone,
                 clock=clock,

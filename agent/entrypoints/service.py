@@ -11,11 +11,14 @@ from types import FrameType
 import uvicorn
 
 from agent.bursar import Bursar
+from agent.entrypoints.inbox import SlackDesk
 from agent.entrypoints.intake import intake_of
 from agent.entrypoints.schedule import start_ticking
 from agent.entrypoints.server import Metrics, build_api
 from agent.entrypoints.socket import SocketServer, build_socket_api
 from agent.entrypoints.weekly import make_due_summaries
+from agent.report.week import zone_of
+from agent.steps.draw import draw
 from store.errors import BursarError
 from store.model.money import usd_number
 from store.model.usage import Intake
@@ -30,6 +33,8 @@ class Service:
         self.bursar = bursar
         self.metrics = Metrics()
         self._last_tick: datetime | None = None
+        self._one_at_a_time = threading.Lock()
+        self._woken = threading.Event()
 
     def run(self, *, say: Callable[[str], None]) -> None:
         """Serve until SIGINT or SIGTERM; the tick that runs then is finished first."""
@@ -61,11 +66,20 @@ class Service:
         web.start()
         door.start()
         scheduler = start_ticking(self.tick, seconds=settings.schedule.tick_seconds)
+        desk = self._open_desk()
+        waker = threading.Thread(target=self._move_when_woken, args=(stopped,), name="bursar-wake", daemon=True)
+        waker.start()
+        if desk is not None:
+            desk.start()
         where = f"http://{settings.server.host}:{settings.server.port}"
         say(f"bursar serves on {where} (policy: {settings.policy.mode}); Ctrl-C stops it")
         stopped.wait()
         say("stopping: the running tick is finished first")
         scheduler.shutdown(wait=True)
+        if desk is not None:
+            desk.close()
+        self._woken.set()
+        waker.join()
         door.close()
         server.should_exit = True
         web.join(10)
@@ -73,8 +87,9 @@ class Service:
     def tick(self) -> None:
         """One tick: everything that is due. A failure is logged and counted, and the next tick tries again."""
         try:
-            looked = self.bursar.tick()
-            make_due_summaries(self.bursar)
+            with self._one_at_a_time:
+                looked = self.bursar.tick()
+                make_due_summaries(self.bursar)
         except BursarError:
             self.metrics.ticks.labels("failed").inc()
             log.exception("the tick failed; the next one tries again")
@@ -84,6 +99,35 @@ class Service:
         self.metrics.last_tick.set(self._last_tick.timestamp())
         for remedy_id, step in looked.steps:
             log.info("%s: %s", remedy_id, step)
+
+    def _open_desk(self) -> SlackDesk | None:
+        bursar, settings = self.bursar, self.bursar.settings
+        if settings.slack is None:
+            return None
+        zone = zone_of(settings.schedule.weekly.time_zone)
+        return SlackDesk(
+            settings=settings.slack,
+            policy=settings.policy,
+            ledger=bursar.ledger,
+            clock=bursar.clock,
+            owner=bursar.owner,
+            zone=zone,
+            wake=self._woken.set,
+            chart=lambda incident: draw(incident=incident, warehouse=bursar.warehouse, zone=zone),
+        )
+
+    def _move_when_woken(self, stopped: threading.Event) -> None:
+        """A decision is walked at once; a wake that is lost only waits for the next tick."""
+        while self._woken.wait() and not stopped.is_set():
+            self._woken.clear()
+            try:
+                with self._one_at_a_time:
+                    steps = self.bursar.reconcile()
+            except BursarError:
+                log.exception("a decision could not be walked; the next tick tries again")
+                continue
+            for remedy_id, step in steps:
+                log.info("%s: %s", remedy_id, step)
 
     def _count(self, intake: Intake) -> None:
         for outcome, rows in intake.model_dump().items():

@@ -4,6 +4,7 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from agent.bursar import Bursar
+from agent.report.thread import week_payload
 from agent.report.week import instant, week_before, week_window, zone_of
 from agent.report.write import write
 from agent.settings import WeeklySettings
@@ -58,7 +59,8 @@ def make_due_summaries(bursar: Bursar) -> list[Path]:
             now=bursar.clock(),
         )
         paths = write(summary, settings.data_dir / "reports" / week)
-        outbox = ("weekly_summary", week, {"week": week, "markdown": str(paths.markdown)})
+        told = {"week": week, "markdown": str(paths.markdown), **week_payload(summary)}
+        outbox = ("weekly_summary", week, told)
         bursar.ledger.finish_window(KIND, "", start, owner=bursar.owner, outbox=outbox)
         made.append(paths.markdown)
     return made

@@ -1,7 +1,7 @@
 """Announce: tell Slack what waits in the outbox, in its order, each message once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 from agent.report.events import event_text, kill_switch_text
 from agent.report.thread import ThreadFile, card_of, week_card
+from store.errors import BadInput, Busy, StorageFailed
 from store.ledger.ledger import Ledger, OutboxRow
 from store.model.incident import Incident
 from store.model.ports import Clock
 from store.model.remedy import Remedy
 from store.model.usage import Scope, from_us, to_us
-from tools.slack.blocks import incident_message, note_message, week_message
+from tools.slack.blocks import Card, incident_message, note_message, week_message
 from tools.slack.errors import SlackAway, SlackRefused
 from tools.slack.threads import Place, SlackThreads
 
@@ -22,14 +23,15 @@ log = logging.getLogger("bursar.slack")
 
 TURN = "slack-outbox"
 THREAD = "slack-thread"
-LEASE_SECONDS = 120
-"""Longer than the calls of one message take when each of them times out."""
+LEASE_SECONDS = 60
+"""Longer than the calls of one message take; the first of them that gets no answer ends the turn."""
 BATCH = 20
 REFUSED_AGAIN = timedelta(minutes=10)
 CLOCK_DRIFT = timedelta(hours=1)
 """How far our clock and Slack's may differ when a message is looked up."""
 _LONGEST_PAUSE_SECONDS = 60.0
 _REMEDY_KINDS = frozenset({"observed", "approval_requested", "applied_by_rule", "escalation", "remedy_changed"})
+_ASKING = frozenset({"approval_requested", "escalation"})
 _GONE = frozenset({"message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed"})
 
 
@@ -39,19 +41,20 @@ def announce(
     slack: SlackThreads,
     channel: str,
     channel_for: Callable[[Scope], str],
+    people: Mapping[str, str],
     chart: Callable[[Incident], bytes | None],
     zone: ZoneInfo,
     clock: Clock,
     owner: str,
 ) -> int:
-    """Send what may be sent now; how many messages got through.
+    """Send what may be sent now; how many messages got through. `people`: account ("TEAM/USER") to name.
 
     Nothing overtakes: while Slack is away everything waits, in every replica. A message that Slack refuses by itself
     (its channel is archived) waits alone. Whatever was posted before a crash is found again by its name.
     """
     if not ledger.outbox_pending(limit=1) or not ledger.take_turn(TURN, owner=owner, lease_seconds=LEASE_SECONDS):
         return 0
-    teller = _Teller(ledger, slack, channel, channel_for, chart, zone, _first_start(ledger, clock()))
+    teller = _Teller(ledger, slack, channel, channel_for, people, chart, zone, _first_start(ledger, clock()))
     sent, pause = 0, 0.0
     for row in ledger.outbox_pending(limit=BATCH):
         if not ledger.take_turn(TURN, owner=owner, lease_seconds=LEASE_SECONDS):
@@ -67,7 +70,7 @@ def announce(
             ledger.outbox_failed(row.id, retry_at=clock() + REFUSED_AGAIN, error=str(refused))
             log.error("%s: message %s of %s waits for 10 minutes", refused, row.id, row.key)  # noqa: TRY400
             continue
-        except (LookupError, TypeError, ValueError) as error:  # a row of another version must not hold up the rest
+        except (LookupError, ValueError) as error:  # a row of another version must not hold up the rest
             ledger.outbox_failed(row.id, retry_at=clock() + REFUSED_AGAIN, error=f"no words: {error!r}")
             log.exception("message %s of %s could not be put in words; it waits for 10 minutes", row.id, row.key)
             continue
@@ -94,6 +97,7 @@ class _Teller:
     slack: SlackThreads
     channel: str
     channel_for: Callable[[Scope], str]
+    people: Mapping[str, str]
     chart: Callable[[Incident], bytes | None]
     zone: ZoneInfo
     connected_at: datetime
@@ -113,16 +117,14 @@ class _Teller:
         remedy = self.ledger.remedy(str(row.payload["remedy_id"]))
         if incident is None or remedy is None or self._is_history(row, remedy):
             return ""
-        message = incident_message(card_of(self._file(incident), self.zone))
-        says = event_text(row.kind, row.payload)
-        root, made_by = self._root(incident, row)
+        says, card = event_text(row.kind, row.payload), self._card(incident)
+        root, made_by = self._root(incident, card, row)
         if made_by == row.id:
             return _text(root)
+        note = note_message(says, card.asked if row.kind in _ASKING else ())
         try:
-            self.slack.update(root, message)
-            reply = self.slack.post(
-                root.channel, note_message(says), name=_name(row), since=_since(row), thread=root.ts
-            )
+            self.slack.update(root, incident_message(card))
+            reply = self.slack.post(root.channel, note, name=_name(row), since=_since(row), thread=root.ts)
         except SlackRefused as refused:
             if refused.code not in _GONE:
                 raise
@@ -130,20 +132,32 @@ class _Teller:
             return self._alone(row, f"{incident.id} ({incident.scope.text}): {says}", root.channel)
         return _text(reply)
 
-    def _root(self, incident: Incident, row: OutboxRow) -> tuple[Place, int]:
+    def _card(self, incident: Incident) -> Card:
+        """The first message as of now; whoever is asked for a decision is mentioned."""
+        file = self._file(incident)
+        card = card_of(file, self.zone)
+        if file.ruling is None or "approve" not in card.buttons:
+            return card
+        accounts = {person: account.partition("/")[2] for account, person in self.people.items()}
+        return card._replace(asked=tuple(accounts[one] for one in file.ruling.approvers if one in accounts))
+
+    def _root(self, incident: Incident, card: Card, row: OutboxRow) -> tuple[Place, int]:
         """The thread's first message, made now where there is none; and the row that it was made for."""
         known = self.ledger.reference(THREAD, incident.id)
         if known is None:
-            message = incident_message(card_of(self._file(incident), self.zone))
             channel, name = self.channel_for(incident.scope), f"incident:{incident.id}"
-            place = self.slack.post(channel, message, name=name, since=_since(row))
+            place = self.slack.post(channel, incident_message(card), name=name, since=_since(row))
             self._add_chart(place, incident, row)
             reference = {"channel": place.channel, "ts": place.ts, "row": row.id}
             known = self.ledger.keep_reference(THREAD, incident.id, reference)
         return Place(str(known["channel"]), str(known["ts"])), int(known["row"])
 
     def _add_chart(self, place: Place, incident: Incident, row: OutboxRow) -> None:
-        content = self.chart(incident)
+        try:
+            content = self.chart(incident)
+        except (BadInput, Busy, StorageFailed) as error:
+            log.warning("%s: the thread of %s goes without its chart", error, incident.id)
+            return
         if content is None:
             return
         title = "Spend around the incident"

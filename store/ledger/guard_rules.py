@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import Row, between, delete, insert, or_, select
+from sqlalchemy import Row, and_, between, delete, insert, or_, select
 
 from store.ledger import tables
 from store.ledger.database import Transaction
@@ -20,7 +20,8 @@ from store.model.canonical import digest
 from store.model.remedy import Action, ActionKind, SetModelAlias, Settings
 from store.model.usage import Scope, from_us, to_us
 
-_FORGET_KEYS = timedelta(days=30)
+_FORGET = timedelta(days=30)
+"""Answered keys and empty slots are forgotten after this; no plan is as old."""
 _FORGET_PROXIES = timedelta(days=1)
 _MOST = 2**53
 _Name = Field(min_length=1, max_length=200)
@@ -220,14 +221,14 @@ def _was_answered(tx: Transaction, key: str) -> bool:
 
 def _change(tx: Transaction, slot: Slot, held: Held, *, beneath: Held, key: str) -> Changed:
     version = _advance(tx, by=1)
-    answers = tables.guard_answers
-    tx.conn.execute(insert(answers).values(key=key, at_us=tx.now_us))
-    tx.conn.execute(delete(answers).where(answers.c.at_us < to_us(tx.now - _FORGET_KEYS)))
+    _forget(tx)
+    tx.conn.execute(insert(tables.guard_answers).values(key=key, at_us=tx.now_us))
     values = {
         "kind": slot.kind,
         "target": text_of(slot.target.as_dict()),
         "from_model": slot.from_model,
         "version": version,
+        "changed_us": tx.now_us,
         "expires_us": maybe_us(held.expires_at),
         "beneath_us": maybe_us(beneath.expires_at),
         "held": body_of(held),
@@ -235,6 +236,15 @@ def _change(tx: Transaction, slot: Slot, held: Held, *, beneath: Held, key: str)
     }
     put(tx, tables.guard_rules, {"slot": slot.key}, values)
     return Changed(status="done", version=str(version))
+
+
+def _forget(tx: Transaction) -> None:
+    rules, answers, before = tables.guard_rules.c, tables.guard_answers.c, to_us(tx.now - _FORGET)
+    nothing = body_of(Held())
+    nothing_beneath = or_(rules.beneath == nothing, rules.beneath_us <= tx.now_us)
+    is_empty = or_(rules.held == nothing, and_(rules.expires_us <= tx.now_us, nothing_beneath))
+    tx.conn.execute(delete(tables.guard_rules).where(rules.changed_us < before, is_empty))
+    tx.conn.execute(delete(tables.guard_answers).where(answers.at_us < before))
 
 
 # --- issues ----------------------------------------------------------------------------------------------------

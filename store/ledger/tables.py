@@ -248,6 +248,7 @@ guard_rules = Table(
     Column("target", Text, nullable=False),
     Column("from_model", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger),
     Column("beneath_us", BigInteger),
     Column("held", Text, nullable=False),

@@ -165,6 +165,10 @@ class Warehouse(Protocol):
         """How far each source has come."""
         ...
 
+    def taken(self) -> Intake:
+        """What became of every row that ever came in: in = accepted + duplicate + superseded + quarantined."""
+        ...
+
     def unpriced(self, window: Window) -> list[tuple[str, str, int, int]]:
         """(provider, model, records, tokens) of rows that have tokens and no price."""
         ...

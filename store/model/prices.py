@@ -1,11 +1,12 @@
 """Prices: what a token of each class cost at a moment. Rates are integer nano-USD per million tokens."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from store.model.usage import UsageRecord, from_us
+from store.model.usage import UsageRecord, to_us
 
 
 class Rates(BaseModel):
@@ -22,7 +23,14 @@ class Rates(BaseModel):
 
     def cost(self, tokens: tuple[int, int, int, int, int], requests: int = 1) -> int:
         """Nano-USD for tokens in the order of TOKEN_CLASSES, rounded half-even once."""
-        exact = sum(n * rate for n, rate in zip(tokens, self.by_class(), strict=True))
+        # Written out: this runs for every record that comes in, and a loop takes three times as long.
+        exact = (
+            tokens[0] * self.input_uncached
+            + tokens[1] * self.cache_read
+            + tokens[2] * self.cache_write_5m
+            + tokens[3] * self.cache_write_1h
+            + tokens[4] * self.output
+        )
         whole, rest = divmod(exact, 10**6)
         up = rest > 500_000 or (rest == 500_000 and whole % 2 == 1)
         return whole + up + requests * self.per_request
@@ -46,6 +54,11 @@ class Price(BaseModel):
     multipliers: dict[str, str] = {}
     """By service tier or speed, as decimal text: {"batch": "0.5", "fast": "6"}."""
     origin: str = "genai-prices"
+
+    @cached_property
+    def effective_us(self) -> int:
+        """`effective_from` in microseconds since the epoch."""
+        return to_us(self.effective_from)
 
     def rates_for(self, input_tokens: int) -> Rates:
         """The rates of a request with that many input tokens, cached ones included."""
@@ -73,9 +86,9 @@ class PriceTable(BaseModel):
 
     def price_at(self, key: PriceKey, moment_us: int) -> Price | None:
         """The price in force, or None where the model is unknown or had no price yet."""
-        moment, found = from_us(moment_us), None
+        found = None
         for price in self.prices.get(key, ()):
-            if price.effective_from <= moment:
+            if price.effective_us <= moment_us:
                 found = price
         return found
 

@@ -103,4 +103,6 @@ def append(connection: duckdb.DuckDBPyConnection, rows: pa.Table, role: Role) ->
     if role == "metered":
         connection.execute(_MARK_DIRTY)
     connection.execute(_INSERT_WINNERS, [role])
-    return Intake(accepted=accepted, superseded=fresh - accepted, duplicate=total - fresh)
+    intake = Intake(accepted=accepted, superseded=fresh - accepted, duplicate=total - fresh)
+    connection.execute("INSERT INTO taken VALUES (?, ?, ?, 0)", [accepted, intake.duplicate, intake.superseded])
+    return intake

@@ -106,6 +106,11 @@ class DuckDBWarehouse:
         with self._lock, reporting("reading the sources' state"):
             return reads.sources(self._connection)
 
+    def taken(self) -> Intake:
+        """What became of every row that ever came in, rows read again among them."""
+        with self._lock, reporting("reading the intake"):
+            return reads.taken(self._connection)
+
     def unpriced(self, window: Window) -> list[tuple[str, str, int, int]]:
         """(provider, model, records, tokens) of metered rows that have tokens and no price; most tokens first."""
         with self._lock, reporting("reading unpriced models"):

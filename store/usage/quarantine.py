@@ -19,6 +19,7 @@ def keep(connection: duckdb.DuckDBPyConnection, rows: Sequence[Quarantined]) -> 
         if key not in newest or newest[key].observed_us < cut.observed_us:
             newest[key] = cut
     if newest:
+        connection.execute("INSERT INTO taken VALUES (0, 0, 0, ?)", [len(rows)])
         connection.executemany(
             "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
             "SET observed_us = greatest(observed_us, excluded.observed_us)",

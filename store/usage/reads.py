@@ -12,6 +12,7 @@ from store.model.usage import (
     CUBE_MEASURES,
     RECORD_DIMENSIONS,
     Cube,
+    Intake,
     Quarantined,
     RecordTable,
     Role,
@@ -141,6 +142,14 @@ def sources(connection: duckdb.DuckDBPyConnection) -> list[SourceState]:
         )
         for source, role, count, first, last, observed, unpriced in rows
     ]
+
+
+def taken(connection: duckdb.DuckDBPyConnection) -> Intake:
+    """What became of every row that ever came in."""
+    names = tuple(Intake.model_fields)
+    sums = ", ".join(f"CAST(coalesce(sum({name}), 0) AS BIGINT)" for name in names)
+    row = connection.execute(f"SELECT {sums} FROM taken").fetchall()[0]
+    return Intake(**dict(zip(names, row, strict=True)))
 
 
 def unpriced(connection: duckdb.DuckDBPyConnection, window: Window) -> list[tuple[str, str, int, int]]:

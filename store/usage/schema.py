@@ -112,6 +112,8 @@ DDL = (
     f"CREATE TABLE IF NOT EXISTS records ({_RECORD_COLUMNS}, content UBIGINT, role VARCHAR)",
     # Contents that were seen under an id and did not win; without them the counts would depend on the order.
     "CREATE TABLE IF NOT EXISTS earlier_versions (role VARCHAR, record_id VARCHAR, content UBIGINT)",
+    # What became of the rows of each append; the sum over all is the history's intake.
+    "CREATE TABLE IF NOT EXISTS taken (accepted BIGINT, duplicate BIGINT, superseded BIGINT, quarantined BIGINT)",
     # 5-minute buckets whose metered records changed since the last roll-up.
     "CREATE TABLE IF NOT EXISTS dirty (bucket BIGINT)",
     "CREATE TABLE IF NOT EXISTS quarantine (digest VARCHAR PRIMARY KEY, source VARCHAR, observed_us BIGINT, "

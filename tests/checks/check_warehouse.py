@@ -250,6 +250,8 @@ def check_quarantine(warehouse: Warehouse, _: Path) -> None:
     found = warehouse.quarantined()
     assert [(one.observed_us - SEEN_US, len(one.raw)) for one in found] == [(1, 15), (-1, 4000)]
     assert len(warehouse.quarantined(limit=1)) == 1
+    warehouse.append([record("a"), record("a"), record("a", output=3)])
+    assert warehouse.taken() == Intake(accepted=1, duplicate=1, superseded=1, quarantined=4), "in = the sum of the four"
 
 
 def check_snapshot(warehouse: Warehouse, folder: Path) -> None:

@@ -95,7 +95,7 @@ class LiteLLM:
         *,
         upstream: Upstream,
         env: Mapping[str, str],
-        callback: str = "bursar_guard.guard",
+        callbacks: str = "bursar_guard.guard",
         workers: int = 1,
     ) -> None:
         """Start it in a folder of its own and wait until it answers; `env` holds the guard's BURSAR_* variables."""
@@ -103,7 +103,7 @@ class LiteLLM:
             if source.is_file():
                 shutil.copy(source, folder / source.name)
         config = folder / "config.yaml"
-        config.write_text(config.read_text().replace("CALLBACK", callback))
+        config.write_text(config.read_text().replace("CALLBACKS", callbacks))
         self._keys: dict[str, dict[str, object]] = {}
         self._keys_file = folder / "keys.json"
         self._write_keys()
@@ -114,6 +114,7 @@ class LiteLLM:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         own = {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_MASTER_KEY": f"sk-{uuid.uuid4().hex}{uuid.uuid4().hex}",  # it does not start without one
             "UPSTREAM_URL": upstream.url,
             "UPSTREAM_OPENAI_URL": f"{upstream.url}/v1",
             "UPSTREAM_MESSAGES_URL": f"{upstream.url}/v1/messages",

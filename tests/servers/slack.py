@@ -281,7 +281,7 @@ class SlackStandIn:
             if len(file["content"]) != file["length"] or not file["content"]:
                 raise Rejected("file_upload_size_mismatch", one["id"])
         shown = [{"id": one["id"], "name": self.files[one["id"]]["name"], "title": one["title"]} for one in wanted]
-        message: Json = {"ts": self._stamp(), "bot_id": BOT, "text": "", "blocks": [], "files": shown}
+        message: Json = {"ts": self._stamp(), "user": BOT_USER, "bot_id": BOT, "text": "", "blocks": [], "files": shown}
         message["thread_ts"] = given["thread_ts"]
         self._message(given["channel_id"], given["thread_ts"], "invalid_thread_ts")
         self.messages[given["channel_id"]].append(message)
@@ -291,7 +291,7 @@ class SlackStandIn:
         blocks = given.get("blocks") or []
         blocks = json.loads(blocks) if isinstance(blocks, str) else blocks
         check_message(given.get("text", ""), blocks)
-        self.violations += live_text(given.get("text", ""), blocks)
+        self.violations += live_text(given.get("text", ""), blocks, known=self.users)
         if given.get("unfurl_links") not in (None, False):
             self.violations.append("links are unfurled")
         return {"text": given.get("text", ""), "blocks": blocks, "bot_id": BOT, "app_id": APP, "user": BOT_USER}

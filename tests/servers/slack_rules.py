@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 TEXT_CHARS = 40_000
@@ -41,9 +42,11 @@ def check_message(text: str, blocks: list[dict[str, Any]]) -> None:
     _need(len(set(ids)) == len(ids), f"action ids twice: {ids}")
 
 
-def live_text(text: str, blocks: list[dict[str, Any]]) -> list[str]:
-    """Every text that Slack would turn into a mention, a link or a tag."""
-    return [one for one in [text, *_texts(blocks)] if _LIVE.search(one) or _MENTION.search(one)]
+def live_text(text: str, blocks: list[dict[str, Any]], *, known: Collection[str] = ()) -> list[str]:
+    """Every text that Slack would turn into a mention of others than `known`, a link or a tag."""
+    mention = re.compile("|".join(f"<@{one}>" for one in known) or "(?!)")
+    shown = [mention.sub("", one) for one in [text, *_texts(blocks)]]
+    return [one for one in shown if _LIVE.search(one) or _MENTION.search(one)]
 
 
 def _check_block(block: dict[str, Any]) -> None:

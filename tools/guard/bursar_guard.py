@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata as distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -465,9 +466,13 @@ class _Fingerprint:
             self.hash.update(value.encode("utf-8", "surrogatepass") + b"\0")
         elif isinstance(value, Mapping):
             for name, part in value.items():
-                if name != "cache_control":  # where a breakpoint stands does not change the prompt
-                    self.hash.update(str(name).encode("utf-8", "surrogatepass") + b"\1")
-                    self.feed(part)
+                if name == "cache_control":  # where a breakpoint stands does not change the prompt
+                    continue
+                self.hash.update(str(name).encode("utf-8", "surrogatepass") + b"\1")
+                chars = self.chars
+                self.feed(part)
+                if name in ("role", "type"):
+                    self.chars = chars  # told apart, but no text
         elif isinstance(value, list | tuple):
             for part in value:
                 self.feed(part)
@@ -1183,7 +1188,7 @@ class Guard:
             call,
             self._live_for(call, call_type),
             fits=lambda model: misfit(needs_of(data, hints.prompt_chars), self.models.info(model)),
-            session_began=self._session_began(dims.get("session_id"), now),
+            session_began=self._session_began(dims, now),
             swap_mid_session=self.book.ceiling.swap_mid_session,
         )
         # Beside `dims` each dimension stands at the top too, because that is where Bursar's source looks for them.
@@ -1247,7 +1252,7 @@ class Guard:
     def _keep(self, note: Note, data: dict[str, Any], call_type: str) -> None:
         """Remember the note until the call is logged, and put it where LiteLLM's own log carries it."""
         if call_id := _call_id(data):
-            remember(self._notes, call_id, note)
+            remember(self._notes, call_id, note, limit=5_000)
         name = _metadata_name(data, call_type)
         if not name:
             return
@@ -1257,9 +1262,10 @@ class Guard:
         facts = {"probe": True} if note.probe else note.facts
         data[name]["spend_logs_metadata"] = {**labels, "bursar": facts}
 
-    def _session_began(self, session: str | None, now: float, *, look_only: bool = False) -> float | None:
-        if session is None:
+    def _session_began(self, dims: Mapping[str, str], now: float, *, look_only: bool = False) -> float | None:
+        if "session_id" not in dims:
             return None
+        session = f"{dims.get('api_key_id', '')}\0{dims['session_id']}"  # clients choose the ids: two may choose one
         began, last = self._sessions.get(session, (now, now))
         if now - last > SESSION_IDLE:
             began = now
@@ -1291,7 +1297,7 @@ class Guard:
             call,
             self._live_for(call, "acompletion"),
             fits=lambda model: None if self.models.info(model) else "LiteLLM does not know the model",
-            session_began=self._session_began(dims.get("session_id"), call.now, look_only=True),
+            session_began=self._session_began(dims, call.now, look_only=True),
             swap_mid_session=self.book.ceiling.swap_mid_session,
             count=False,
         )
@@ -1529,7 +1535,7 @@ def _litellm_version() -> str:
 
 # --- LiteLLM's side ----------------------------------------------------------------------------------------------
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or find_spec("litellm") is None:  # the pure parts above are tested where LiteLLM is not installed
 
     class CustomLogger:
         """LiteLLM's base class of callbacks."""
@@ -1541,24 +1547,22 @@ if TYPE_CHECKING:
 
         def __init__(self, **fields: Any) -> None:
             """Fields: message, type, param, code, headers, provider_specific_fields."""
+            super().__init__(fields["message"])
+            self.fields = fields
 
 else:
-    try:
-        from litellm.integrations.custom_logger import CustomLogger
-        from litellm.proxy._types import ProxyException
-    except ImportError:  # the pure parts above are tested where LiteLLM is not installed
-        CustomLogger = object
-        ProxyException = RuntimeError
+    from litellm.integrations.custom_logger import CustomLogger
+    from litellm.proxy._types import ProxyException
 
 
 class BursarGuard(CustomLogger):
     """The callback that LiteLLM loads. The method names and parameters are LiteLLM's."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
         """Read the environment and start; a faulty configuration leaves the guard idle and says so in the log."""
         super().__init__()
         try:
-            config = Config.from_environment(os.environ)
+            config = Config.from_environment(os.environ if env is None else env)
         except Refused as error:
             _LOG.error("bursar guard: idle, because %s", error)
             config = Config()

@@ -5,17 +5,20 @@ option's, and about 13,200 in all blocks as JSON. A message here has at most 13 
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from tools.slack.text import bare, safe
 
 TOTAL_CHARS = 13_000
+SECTION_CHARS = 3000
 HEADER_CHARS = 150
 LINE_CHARS = 280
 NAME_CHARS = 120
 LIST_LINES = 6
 FALLBACK_CHARS = 300
+MENTIONS = 10
 
 APPROVE, REJECT, UNDO = "bursar_approve", "bursar_reject", "bursar_undo"
 REASONS = {
@@ -27,6 +30,7 @@ REASONS = {
 }
 """Why a proposal is rejected, by the code that the menu carries."""
 
+_USER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 Block = dict[str, Any]
 ButtonKind = Literal["approve", "reject", "undo"]
 
@@ -59,6 +63,8 @@ class Card(NamedTuple):
     names: str = ""
     target: str = ""
     buttons: tuple[ButtonKind, ...] = ()
+    asked: tuple[str, ...] = ()
+    """User ids, from the operator's list, that are mentioned: the only live text that there is."""
 
 
 class WeekCard(NamedTuple):
@@ -80,9 +86,10 @@ def week_message(card: WeekCard) -> Message:
     return _fitting(safe(f"{card.title}: {card.story}", FALLBACK_CHARS), lambda n: _week(card, n))
 
 
-def note_message(says: str) -> Message:
-    """One sentence: a reply in a thread, or a message of its own."""
-    return Message(safe(says, FALLBACK_CHARS), [_section(safe(says, 2 * LINE_CHARS))])
+def note_message(says: str, asked: Sequence[str] = ()) -> Message:
+    """One sentence: a reply in a thread, or a message of its own; `asked` as in Card."""
+    shown = " ".join([safe(says, 2 * LINE_CHARS), *_mentions(asked)])
+    return Message(safe(says, FALLBACK_CHARS), [_section(shown)])
 
 
 def answer_text(says: str) -> str:
@@ -95,9 +102,14 @@ def _fitting(text: str, render: Callable[[int], list[Block]]) -> Message:
     blocks: list[Block] = []
     for divisor in (1, 2, 4, 8):
         blocks = render(divisor)
-        if len(json.dumps(blocks)) <= TOTAL_CHARS:
+        if _fits(blocks):
             break
     return Message(text, blocks)
+
+
+def _fits(blocks: Sequence[Block]) -> bool:
+    sections = (len(block["text"]["text"]) for block in blocks if block["type"] == "section")
+    return max(sections) <= SECTION_CHARS and len(json.dumps(blocks)) <= TOTAL_CHARS
 
 
 def _incident(card: Card, divisor: int) -> list[Block]:
@@ -121,7 +133,8 @@ def _incident(card: Card, divisor: int) -> list[Block]:
     if card.buttons:
         blocks.append({"type": "actions", "elements": [_BUTTONS[kind](card.target) for kind in card.buttons]})
     if card.names:
-        blocks.append({"type": "context", "elements": [_mrkdwn(safe(card.names, name))]})
+        shown = " · ".join([safe(card.names, name), *_mentions(card.asked)])
+        blocks.append({"type": "context", "elements": [_mrkdwn(shown)]})
     return blocks
 
 
@@ -140,6 +153,10 @@ def _week(card: WeekCard, divisor: int) -> list[Block]:
 
 def _change(before: str, after: str, limit: int) -> str:
     return f"• was: {safe(before, limit)}\n   → *{safe(after, limit)}*" if before else f"• {safe(after, limit)}"
+
+
+def _mentions(user_ids: Sequence[str]) -> list[str]:
+    return [f"<@{one}>" for one in user_ids[:MENTIONS] if _USER_ID.fullmatch(one)]
 
 
 def _bullets(lines: Sequence[str], limit: int) -> str:

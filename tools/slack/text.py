@@ -19,7 +19,7 @@ _LOOK_ALIKE = str.maketrans(
 )
 _LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ADDRESS = re.compile(r":(?=//)|(?<=mailto):", re.IGNORECASE)
-_HOST_DOT = re.compile(r"(?<=[^\W_])\.(?=[^\W\d_]{2,})")
+_HOST_DOT = re.compile(r"(?<=[^\W_])\.(?=[^\W\d_]{2,})|(?<=www)\.", re.IGNORECASE)
 _EMOJI = re.compile(r"(?<!\d):(?=[\w+-]+:)")
 """Not within a time of day."""
 _MARKS = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3,}")
@@ -38,8 +38,9 @@ def safe(text: str, limit: int) -> str:
 
 
 def bare(text: str, limit: int) -> str:
-    """The same for Slack's plain text, which formats nothing and links no host without a scheme."""
-    return _ADDRESS.sub("∶", _line(text, limit)).translate({ord("@"): "＠", ord("<"): "‹", ord(">"): "›"})
+    """The same for Slack's plain text, which formats nothing and has no entities."""
+    line = _line(text, limit).translate({ord("@"): "＠", ord("<"): "‹", ord(">"): "›", ord("&"): "＆"})
+    return _HOST_DOT.sub("․", _ADDRESS.sub("∶", line))
 
 
 def entities(text: str) -> str:

@@ -43,7 +43,7 @@ class SlackThreads:
 
     def __init__(self, client: WebClient) -> None:
         self._client = client
-        self._bot_id: str | None = None
+        self._us: frozenset[str] = frozenset()
 
     def post(self, channel: str, message: Message, *, name: str, since: datetime, thread: str | None = None) -> Place:
         """The message of that name in the channel, or in a thread there: found if it stands, else posted.
@@ -141,7 +141,7 @@ class SlackThreads:
         }
         for _ in range(PAGES):
             answer = self._page(asked, thread)
-            yield from (one for one in answer.get("messages") or [] if one.get("bot_id") == self._own_bot())
+            yield from (one for one in answer.get("messages") or [] if self._is_ours(one))
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
@@ -152,10 +152,11 @@ class SlackThreads:
             return call("conversations.history", lambda: self._client.conversations_history(**asked))
         return call("conversations.replies", lambda: self._client.conversations_replies(ts=thread, **asked))
 
-    def _own_bot(self) -> str:
-        if self._bot_id is None:
-            self._bot_id = str(call("auth.test", self._client.auth_test).get("bot_id"))
-        return self._bot_id
+    def _is_ours(self, message: dict[str, Any]) -> bool:
+        if not self._us:
+            us = call("auth.test", self._client.auth_test)
+            self._us = frozenset(str(us[name]) for name in ("user_id", "bot_id") if us.get(name))
+        return not self._us.isdisjoint({message.get("user"), message.get("bot_id")})
 
 
 def _account(user: dict[str, Any]) -> Account:

@@ -87,7 +87,7 @@ class LiteLLMSource:
         ended = _time(row, "endTime")
         tags = dimensions.request_tags(row.get("request_tags"))
         dims = {name: dimensions.resolve(row, tags, places) for name, places in self._places.items()}
-        provider, model = _model(row)
+        provider, model = provider_and_model(text(row.get("custom_llm_provider")), text(row.get("model")))
         status, hints = _status(row), _hints(row)
         # A call that our guard refused reached no model, whatever the gateway estimated for its prompt.
         tokens = _NO_TOKENS if status == "refused" else _tokens(row)
@@ -183,8 +183,8 @@ def _time(row: Mapping[str, object], name: str) -> int:
     return moment(value, "iso" if isinstance(value, str) else "s", name)
 
 
-def _model(row: Mapping[str, object]) -> tuple[str, str]:
-    provider, model = text(row.get("custom_llm_provider")), text(row.get("model"))
+def provider_and_model(provider: str, model: str) -> tuple[str, str]:
+    """The two of them, where the model's name begins with its provider's: "anthropic/claude-opus-4-5"."""
     head, slash, rest = model.partition("/")
     if slash and provider in (NONE, head):
         return head, rest

@@ -56,6 +56,7 @@ class Scene:
             slack=self.threads,
             channel=CHANNEL,
             channel_for=lambda _: CHANNEL,
+            people=self.people,
             chart=lambda _: self.chart,
             zone=ZoneInfo("UTC"),
             clock=self.clock,

@@ -43,6 +43,7 @@ def test_a_request_opens_one_thread_that_says_everything(scene: Scene) -> None:
     ):
         assert part in said
     assert (APPROVE, "rem-1@1") in scene.buttons()
+    assert "<@U0ANN> · <@U0BEN> · <@U0CLEO>" in said
     assert scene.announce() == 0
 
 
@@ -55,6 +56,7 @@ def test_a_decision_updates_the_root_in_place_and_takes_the_buttons_away(scene: 
     (root,) = scene.slack.roots()
     assert root["edited"]
     assert scene.buttons() == []
+    assert "<@" not in _said(scene)
     assert "Rejected by ann" in _said(scene)
     assert [one["text"] for one in scene.slack.replies(root)] == ["Rejected by ann: Too risky."]
 
@@ -177,9 +179,9 @@ def test_retry_after_is_honoured_by_every_replica(scene: Scene) -> None:
 def test_two_replicas_do_not_talk_at_once(scene: Scene) -> None:
     """While one holds the turn the other sends nothing; after its lease it may."""
     scene.file()
-    scene.ledger.take_turn("slack-outbox", owner="one", lease_seconds=120)
+    scene.ledger.take_turn("slack-outbox", owner="one", lease_seconds=60)
     assert scene.announce("two") == 0
-    scene.clock.turn(seconds=121)
+    scene.clock.turn(seconds=61)
     assert scene.announce("two") == 1
 
 
@@ -226,6 +228,7 @@ def test_escalations_are_told_in_the_thread(scene: Scene) -> None:
     (root,) = scene.slack.roots()
     (reply,) = scene.slack.replies(root)
     assert reply["text"] == "Still waiting for a decision: 25 % of the time is over."
+    assert "<@U0ANN>" in json.dumps(reply["blocks"])
 
 
 @pytest.mark.parametrize(("verdict", "told"), [("ask", 1), ("observe", 0)])

@@ -109,6 +109,20 @@ def test_what_comes_back_keeps_its_own_end(books: Books) -> None:
     assert books.two.guard_issue(reissue_after=HOUR).rules == ()
 
 
+def test_empty_slots_are_forgotten_and_their_versions_are_not_given_again(books: Books) -> None:
+    """After 30 days an ended rule leaves no row; a person's rule without an end stays."""
+    other = Slot("set_rate_limit", Scope.of(team="ads"))
+    put(books.one, ours(minutes=10), "a")
+    put(books.one, ours(marker=None, minutes=None), "by hand", other)
+    first = books.one.guard_slot(SLOT)[1]
+    books.clock.turn(days=31)
+    put(books.one, ours(), "c", Slot("set_rate_limit", Scope.of(team="new")))
+    assert books.two.guard_slot(SLOT) == (Held(), None)
+    assert books.two.guard_slot(other)[0].value
+    put(books.one, ours(minutes=None), "a")
+    assert books.two.guard_slot(SLOT)[1] not in (None, first)
+
+
 def test_replicas_serve_the_same_issue(books: Books) -> None:
     """Whoever asks first issues it; a change and an end raise the sequence, time alone does not."""
     put(books.one, ours(minutes=90), "a")

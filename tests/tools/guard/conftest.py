@@ -39,7 +39,9 @@ def _rig(
         "BURSAR_GUARD_OFF": str(off),
         "BURSAR_GUARD_POLL_SECONDS": "0.1",
     }
-    proxy = LiteLLM(litellm_python, folder, upstream=upstream, env=env, callback="timed_guard.guard")
+    proxy = LiteLLM(
+        litellm_python, folder, upstream=upstream, env=env, callbacks="bursar_guard.guard, stopwatch.stopwatch"
+    )
     yield Rig(proxy, control, upstream, openai_client, off)
     proxy.stop()
     control.stop()

@@ -10,7 +10,6 @@ import anthropic
 import httpx
 import pytest
 
-from store.model.usage import iso
 from tests.tools.guard.conftest import Rig
 from tests.tools.guard.control import Signer, payload, rule
 
@@ -39,7 +38,7 @@ class Caller:
             return self._rig.openai.chat(url, self.key, max_retries=self._retries, extra_headers=headers, **body)
         body = {"max_tokens": 100, **body}
         with anthropic.Anthropic(
-            base_url=self._rig.proxy.url, api_key="", auth_token=self.key, max_retries=self._retries
+            base_url=self._rig.proxy.url, auth_token=self.key, max_retries=self._retries
         ) as client:
             try:
                 reply = client.messages.with_raw_response.create(extra_headers=headers, **body)
@@ -444,5 +443,4 @@ def test_reports_say_what_runs(rig: Rig) -> None:
     assert report["counters"]["errors"] == 0
     assert report["counters"]["dropped"] == 0
     assert report["now"] >= report["started_at"]
-    assert report["proxy_id"] == rig.control.reports[-2]["proxy_id"]
-    assert iso(datetime.now(UTC)) >= report["now"]
+    assert len({one["proxy_id"] for one in rig.control.reports}) == 1

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from store.errors import BadInput
 from store.model.usage import NONE, Quarantined, UsageRecord, to_us
@@ -248,3 +250,17 @@ def test_a_row_without_an_id_cannot_be_counted_once(tmp_path: Path) -> None:
     found = _read(tmp_path, _payload(id=None))
     assert isinstance(found, Quarantined)
     assert found.reason == "the row has no id"
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(fields=st.dictionaries(st.sampled_from([*sorted(_payload()), "request_tags", "end_user"]), _JSON, max_size=4))
+def test_no_value_of_a_field_breaks_the_parser(fields: Row) -> None:
+    """A row becomes a record or is quarantined; it is never lost, and never an exception."""
+    [found] = LiteLLMSource(name="gateway", clock=at()).parse([_payload(**fields)])
+    assert isinstance(found, UsageRecord | Quarantined)

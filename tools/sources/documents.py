@@ -1,0 +1,173 @@
+"""JSON documents that hold many rows each: pages of a report, OTLP exports, traces; and what becomes of their rows.
+
+A file is JSON lines, or one document (an object or a list of objects) over as many lines as it likes, either gzipped.
+"""
+
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from store.errors import BadInput
+from store.model.ports import Clock
+from store.model.usage import Quarantined, UsageRecord, to_us
+from tools.sources.fields import Faulty, reject, vet
+from tools.sources.lines import Unreadable, json_rows
+
+_MOST_BYTES = 64 * 2**20
+
+Object = dict[str, object]
+
+
+class Broken(NamedTuple):
+    """A part of a document that is no row. It says what was found, not its content, which may be a prompt."""
+
+    reason: str
+    found: str
+
+
+class Skipped(NamedTuple):
+    """A row that is fine and no usage of a model: why it was passed over, in words that do not come from the row."""
+
+    reason: str
+
+
+class DocumentSource:
+    """A source whose documents are unfolded into rows, and whose rows become records.
+
+    `unfold` yields the rows of a document, or Broken for what is none. `record` makes a row's record, says that it is
+    to be skipped, or raises Faulty. `shown` is what the quarantine may keep of a row: no prompt, no answer.
+    `skipped` counts what was passed over, by reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        clock: Clock,
+        unfold: Callable[[Object], Iterator[Object | Broken]],
+        record: Callable[[Object, str, int], UsageRecord | Skipped],
+        shown: Callable[[Object], object] = lambda row: row,
+    ) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._name = name
+        self._clock = clock
+        self._unfold = unfold
+        self._record = record
+        self._shown = shown
+
+    def read(self, paths: Iterable[Path]) -> Iterator[UsageRecord | Quarantined]:
+        """Records in file order, lazily; rows that cannot be right as Quarantined.
+
+        Raises:
+            BadInput: a file cannot be opened, or is damaged from some row on; the rows before it were yielded.
+        """
+        observed_us = to_us(self._clock())
+        for path in paths:
+            for document in json_documents(path):
+                yield from self._judged(document, observed_us)
+
+    def parse(self, documents: Iterable[object]) -> Iterator[UsageRecord | Quarantined]:
+        """The same of decoded JSON values, as they are pushed or answered."""
+        observed_us = to_us(self._clock())
+        for document in documents:
+            found = document if isinstance(document, dict) else Unreadable("the element is not a JSON object", b"")
+            yield from self._judged(found, observed_us)
+
+    def _judged(self, document: Object | Unreadable, observed_us: int) -> Iterator[UsageRecord | Quarantined]:
+        if isinstance(document, Unreadable):
+            yield reject(self._name, observed_us, document.reason, document.raw)
+            return
+        for row in self._unfold(document):
+            if isinstance(row, Broken):
+                yield reject(self._name, observed_us, row.reason, row.found)
+                continue
+            try:
+                found = self._record(row, self._name, observed_us)
+                if isinstance(found, Skipped):
+                    self.skipped[found.reason] += 1
+                else:
+                    yield vet(found)
+            except Faulty as error:
+                yield reject(self._name, observed_us, str(error), self._shown(row))
+
+
+def listed(holder: Object, name: str) -> Iterator[Object | Broken]:
+    """The objects of a list that may be absent; whatever else is found there as Broken."""
+    value = holder.get(name)
+    if value is None:
+        return
+    if not isinstance(value, list):
+        yield Broken(f"{name} is not a list", type(value).__name__)
+        return
+    for element in value:
+        if isinstance(element, dict):
+            yield element
+        else:
+            yield Broken(f"an element of {name} is not an object", type(element).__name__)
+
+
+def first(row: Object, names: Iterable[str]) -> object:
+    """The value of the first of the names that the row has, or None."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def json_documents(path: Path) -> Iterator[Object | Unreadable]:
+    """The objects of a JSON-lines file, or of a file that is one object or one list of objects.
+
+    Raises:
+        BadInput: the file cannot be opened, is damaged from some row on, or is one document of more than 64 MiB.
+    """
+    whole = None if _begins_with_a_whole_object(path) else _whole(path)
+    if whole is None:
+        yield from json_rows(path)
+        return
+    for element in whole if isinstance(whole, list) else [whole]:
+        yield element if isinstance(element, dict) else Unreadable("the element is not a JSON object", b"")
+
+
+def _begins_with_a_whole_object(path: Path) -> bool:
+    # One row of JSON lines is enough to tell: then memory stays at one line, however long the file.
+    line = next(iter(_start(path).splitlines()), b"").strip()
+    return not line.startswith(b"[") and (not line.startswith(b"{") or _decoded(line) is not None)
+
+
+def _start(path: Path) -> bytes:
+    """The first line that is not empty, and what follows it up to a block's end."""
+    return _bytes(path, 2**24).lstrip()
+
+
+def _whole(path: Path) -> object:
+    """The file as one JSON value; None where it is none."""
+    content = _bytes(path, _MOST_BYTES + 1)
+    if len(content) <= _MOST_BYTES:
+        return _decoded(content)
+    if content.lstrip().startswith(b"["):
+        raise BadInput(f"{path}: one JSON document of more than 64 MiB; turn it over with `jq -c '.[]'`, row by row")
+    return None
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(most)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return b""  # damaged: reading it by lines says after which row
+    except OSError as error:
+        raise BadInput(f"{path}: the file cannot be opened: {error}") from error
+
+
+def _decoded(content: bytes) -> object:
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(content)  # Python's own writers put NaN and Infinity into JSON
+    except (ValueError, RecursionError):
+        return None
