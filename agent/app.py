@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Protocol, TypedDict
 
 from agent.bursar import SPENT, Bursar, Graphs
@@ -30,52 +29,24 @@ from agent.steps.roll_up import roll_up
 from agent.steps.rule import rule
 from agent.steps.trust import trust
 from agent.steps.verify import verify
+from agent.stores import open_stored_ledger, open_warehouse
 from agent.verification import VerificationFacts
 from agent.walk import PACE, Pace
 from playbooks.registry import PLAYBOOKS, parameters
 from store.checkpoints import close_checkpoints, forget_run, open_checkpoints
 from store.errors import StorageFailed
-from store.ledger.ledger import Ledger, open_ledger
+from store.ledger.ledger import Ledger
 from store.model.incident import Finding, Incident, TrustNote
 from store.model.ports import Actuator, Clock, GatewayReader, Warehouse
 from store.model.remedy import Proposal, Remedy, Ruling
 from store.model.usage import Window
 from store.prices import PriceBook
-from store.usage.duckdb import open_duckdb
 
 log = logging.getLogger("bursar")
 
 
 class Gateway(GatewayReader, Actuator, Protocol):
     """One gateway: what looks and what touches, in one part."""
-
-
-def open_stored_ledger(settings: Settings, *, clock: Clock) -> Ledger:
-    """The ledger that the configuration names; the data directory is made where it is missing."""
-    _make(settings.data_dir)
-    return open_ledger(settings.ledger_url, clock=clock)
-
-
-def open_warehouse(settings: Settings, *, clock: Clock) -> Warehouse:
-    """The warehouse of the data directory.
-
-    Raises:
-        Busy: another process holds it.
-    """
-    _make(settings.data_dir)
-    return open_warehouse_at(settings.data_dir / "usage.duckdb", clock=clock)
-
-
-def open_warehouse_at(path: Path | None, *, clock: Clock) -> Warehouse:
-    """A warehouse in that file; None: in memory."""
-    return open_duckdb(path, clock=clock)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageFailed(f"{folder}: cannot be made ({error.strerror}); name another with --data-dir") from error
 
 
 def assemble(

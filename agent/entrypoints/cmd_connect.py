@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from agent.app import open_warehouse_at
 from agent.backtest import backtest
 from agent.entrypoints.cmd_usage import tell_backtest
 from agent.entrypoints.console import err, note, print_json, say
@@ -15,6 +14,7 @@ from agent.entrypoints.options import options, utc_now
 from agent.entrypoints.views import backtest_document
 from agent.guard import guard_signer
 from agent.settings import Settings
+from agent.stores import open_warehouse_at
 from store.errors import BadInput
 from store.model.ports import Warehouse
 from store.model.usage import Intake, Quarantined, UsageRecord, Window, floor_to, iso
@@ -50,6 +50,9 @@ def connect_litellm(
     ],
     days: Annotated[int, typer.Option(min=1, max=365, help="How many days are judged.")] = 30,
     max_calls: Annotated[int, typer.Option(min=1_000, help="Read at most so many single calls.")] = 200_000,
+    grain: Annotated[
+        Grain | None, typer.Option(help="Read only this; default the finest that there is. days is quick.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Read a LiteLLM proxy's own history and print what Bursar would have found in it. Needs no plugin.
@@ -67,7 +70,7 @@ def connect_litellm(
     warehouse = open_warehouse_at(None, clock=utc_now)
     try:
         asked = Window(start=judged.start - HISTORY, end=judged.end)
-        history = ProxyHistory(host, clock=utc_now, most_calls=max_calls).read(asked)
+        history = ProxyHistory(host, clock=utc_now, most_calls=max_calls).read(asked, grain=grain)
         intake = _fill(warehouse, history, settings)
         _look(warehouse, history, intake, judged, settings, json_=json_)
     except NoAnswer as error:

@@ -8,16 +8,15 @@ from typing import Annotated
 
 import typer
 
-from agent.app import assemble
 from agent.entrypoints.console import note, print_json, print_table, say
 from agent.entrypoints.options import Options, options, utc_now
-from agent.entrypoints.service import Service
 from agent.settings import Loaded
 from store.errors import BadInput
 from store.ledger.ledger import Ledger
 from store.ledger.lock import lock_data_dir
 from store.model.money import usd_number, usd_text
 from store.model.usage import iso
+from tools.slack.calls import ping as ping_slack
 
 EXAMPLE = Path(__file__).parents[2] / "bursar.example.yaml"
 """Bursar runs from its checkout; the example lies at its top."""
@@ -110,6 +109,8 @@ def _ping(opts: Options) -> list[tuple[str, str]]:
                 f"ok, {len(set(found))} files" if found else f"no file matches {', '.join(source.paths)}",
             )
         )
+    if settings.slack is not None:
+        parts.append(("slack", ping_slack(settings.slack)))
     return parts
 
 
@@ -174,6 +175,10 @@ def _approvers(ledger: Ledger, remedy_id: str) -> tuple[str, ...]:
 
 def serve(context: typer.Context) -> None:
     """Run the service: look every minute, investigate, ask, apply what was decided, verify, report weekly."""
+    # Here, because the graphs and the web server take a second to load and no other command needs them.
+    from agent.app import assemble
+    from agent.entrypoints.service import Service
+
     settings = options(context).settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with lock_data_dir(settings.data_dir):

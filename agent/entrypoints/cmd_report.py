@@ -9,7 +9,6 @@ import typer
 
 from agent.entrypoints.console import print_json, say
 from agent.entrypoints.options import options, utc_now
-from agent.report.write import write
 from agent.steps.summarise import summarise
 from store.errors import BadInput
 
@@ -34,6 +33,9 @@ def weekly(
     json_: Annotated[bool, typer.Option("--json", help="The summary as one JSON document on stdout.")] = False,
 ) -> None:
     """Write the weekly incident summary."""
+    # Here, because drawing takes long to load and no other command draws.
+    from agent.report.write import write
+
     opts, now = options(context), utc_now()
     settings = opts.settings
     if week is None:

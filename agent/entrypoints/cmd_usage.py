@@ -3,24 +3,26 @@
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.app import open_warehouse_at
-from agent.backtest import Backtest, backtest
 from agent.entrypoints.console import err, note, print_json, print_table, say
+from agent.entrypoints.door import ServiceDoor
 from agent.entrypoints.options import moment, options, utc_now
-from agent.entrypoints.socket import ServiceDoor
 from agent.entrypoints.views import backtest_document
 from agent.settings import Settings
 from agent.steps.collect import collect
+from agent.stores import open_warehouse_at
 from store.errors import BadInput, Busy
 from store.model.money import usd_text
 from store.model.ports import Source, Warehouse
 from store.model.usage import Intake, Role, Window, iso
 from store.prices import PriceBook
 from tools.sources.registry import SOURCES, SourceOptions, open_source
+
+if TYPE_CHECKING:
+    from agent.backtest import Backtest
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -113,6 +115,9 @@ def run_backtest(
     json_: Json = False,
 ) -> None:
     """What Bursar would have caught, proposed and saved on recorded usage. Applies nothing; keeps no state."""
+    # Here, because the graphs take a second to load and no other command needs them.
+    from agent.backtest import backtest
+
     opts = options(context)
     with opts.reading() as warehouse:
         span = _span(warehouse)
@@ -137,7 +142,7 @@ def run_backtest(
         tell_backtest(result)
 
 
-def tell_backtest(result: Backtest) -> None:
+def tell_backtest(result: "Backtest") -> None:
     """A backtest for people: one line an incident, and the sum."""
     for trust in result.trust:
         say(f"trust: {trust.says}")

@@ -41,6 +41,8 @@ ACK_SECONDS = 0.3
 DOORS = 64
 """So many clicks may wait for the database at once without delaying another's acknowledgement."""
 IDLE_SECONDS = 1.0
+ALIVE_SECONDS = 2.0
+"""How often the connection is looked at; a lost one is opened again then."""
 RECONNECT_SECONDS = 5.0
 _CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{2,20}")
 
@@ -118,6 +120,7 @@ class SlackDesk:
             app_token=settings.app_token.get_secret_value(),
             web_client=client,
             concurrency=DOORS,
+            ping_interval=ALIVE_SECONDS,
             logger=logging.getLogger("bursar.slack.socket"),
         )
         self._socket.socket_mode_request_listeners.append(self._door)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import typer
 
-from agent.app import open_stored_ledger, open_warehouse, open_warehouse_at
-from agent.entrypoints.socket import ServiceDoor
+from agent.entrypoints.door import ServiceDoor
 from agent.settings import Loaded, Settings, load
+from agent.stores import open_stored_ledger, open_warehouse, open_warehouse_at
 from store.errors import BadInput, Busy
 from store.ledger.ledger import Ledger
 from store.model.ports import Warehouse

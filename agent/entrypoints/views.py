@@ -1,13 +1,16 @@
 """Ledger rows as the documents and lines that the command line prints; no I/O of its own beyond the ledger."""
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from agent.backtest import Backtest
 from store.ledger.ledger import Ledger
 from store.model.incident import Finding, Incident
 from store.model.money import usd_number, usd_text
 from store.model.remedy import Proposal, Remedy, Ruling
 from store.model.usage import iso
+
+if TYPE_CHECKING:
+    from agent.backtest import Backtest
 
 Document = dict[str, object]
 
@@ -69,7 +72,7 @@ def proposal_document(proposal: Proposal, ruling: Ruling | None) -> Document:
     }
 
 
-def backtest_document(result: Backtest) -> Document:
+def backtest_document(result: "Backtest") -> Document:
     """What `bursar backtest --json` prints."""
     return {
         "incidents": [

@@ -112,7 +112,8 @@ class LiteLLMAdmin:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+            def do_POST(self) -> None:
+                self.do_GET()
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
@@ -160,7 +161,12 @@ def _iso(text: str) -> str:
 
 
 def _key_metadata(row: Json) -> Json:
-    return {"key_alias": "indexer", "team_id": row["team_id"], "user_id": None, "key_exists": True}
+    return {
+        "key_alias": row["metadata"]["user_api_key_alias"],
+        "team_id": row["team_id"],
+        "user_id": None,
+        "key_exists": True,
+    }
 
 
 def _zero() -> Json:

@@ -214,7 +214,7 @@ class SlackStandIn:
         return found
 
     def _auth_test(self, _given: Json) -> Json:
-        return {"team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT}
+        return {"team": "Acme", "user": "bursar", "team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT}
 
     def _apps_connections_open(self, _given: Json) -> Json:
         ticket = f"t{next(self._numbers)}"

@@ -1,6 +1,7 @@
 """One call to Slack's Web API, with one meaning for each way in which it fails."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
@@ -20,6 +21,8 @@ TOKEN_SECONDS = 300.0
 
 _FAULTS = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
 _TOKEN = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
+_CODE = re.compile(r"[a-z0-9_]{1,60}")
+"""The SDK puts a sentence where a proxy's page, or half an answer, has no code of Slack's."""
 _QUIET = logging.getLogger("bursar.slack.sdk")
 _QUIET.setLevel(logging.CRITICAL)  # the SDK logs every failed call; ours are logged where they are handled
 
@@ -33,6 +36,15 @@ def open_client(settings: SlackSettings) -> WebClient:
         retry_handlers=[],
         logger=_QUIET,
     )
+
+
+def ping(settings: SlackSettings) -> str:
+    """Whether Slack takes the bot's token: "ok, @bursar in Acme", or what is wrong."""
+    try:
+        us = call("auth.test", open_client(settings).auth_test)
+    except (SlackAway, SlackRefused) as error:
+        return str(error)
+    return f"ok, @{us.get('user')} in {us.get('team')}"
 
 
 def call(what: str, ask: Callable[[], SlackResponse]) -> SlackResponse:
@@ -55,7 +67,8 @@ def _meaning(what: str, error: SlackApiError) -> SlackAway | SlackRefused:
     status = int(getattr(response, "status_code", 0) or 0)
     headers: Mapping[str, Any] = getattr(response, "headers", None) or {}
     body = getattr(response, "data", response)
-    code = str(body.get("error", "")) if isinstance(body, Mapping) else ""
+    error_name = str(body.get("error", "")) if isinstance(body, Mapping) else ""
+    code = error_name if _CODE.fullmatch(error_name) else ""
     if status == 429 or code in {"ratelimited", "rate_limited"}:
         seconds = _seconds(headers)
         return SlackAway(f"slack {what}: rate limited for {seconds:g} s", retry_after=seconds)

@@ -4,12 +4,13 @@ A file is JSON lines, or one document (an object or a list of objects) over as m
 """
 
 import gzip
+import io
 import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -20,6 +21,7 @@ from tools.sources.fields import Faulty, reject, vet
 from tools.sources.lines import Unreadable, json_rows
 
 _MOST_BYTES = 64 * 2**20
+_MOST_LINE = 16 * 2**20
 
 Object = dict[str, object]
 
@@ -133,18 +135,13 @@ def json_documents(path: Path) -> Iterator[Object | Unreadable]:
 
 def _begins_with_a_whole_object(path: Path) -> bool:
     # One row of JSON lines is enough to tell: then memory stays at one line, however long the file.
-    line = next(iter(_start(path).splitlines()), b"").strip()
-    return not line.startswith(b"[") and (not line.startswith(b"{") or _decoded(line) is not None)
-
-
-def _start(path: Path) -> bytes:
-    """The first line that is not empty, and what follows it up to a block's end."""
-    return _bytes(path, 2**24).lstrip()
+    line = _bytes(path, _first_line)
+    return not line.startswith((b"[", b"{")) or (line.startswith(b"{") and _decoded(line) is not None)
 
 
 def _whole(path: Path) -> object:
     """The file as one JSON value; None where it is none."""
-    content = _bytes(path, _MOST_BYTES + 1)
+    content = _bytes(path, lambda file: file.read(_MOST_BYTES + 1))
     if len(content) <= _MOST_BYTES:
         return _decoded(content)
     if content.lstrip().startswith(b"["):
@@ -152,14 +149,25 @@ def _whole(path: Path) -> object:
     return None
 
 
-def _bytes(path: Path, most: int) -> bytes:
+def _first_line(file: BinaryIO) -> bytes:
+    while line := file.readline(_MOST_LINE):
+        if line.strip():
+            return line.strip()
+    return b""
+
+
+def _bytes(path: Path, some_of: Callable[[BinaryIO], bytes]) -> bytes:
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return file.read(most)
+        with _opened(path) as file:
+            return some_of(file)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return b""  # damaged: reading it by lines says after which row
     except OSError as error:
         raise BadInput(f"{path}: the file cannot be opened: {error}") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    return io.BufferedReader(gzip.GzipFile(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _decoded(content: bytes) -> object:

@@ -65,14 +65,17 @@ class ProxyHistory:
         self._most_calls = most_calls
         self._page = 1_000
 
-    def read(self, window: Window) -> History:
-        """The finest history of the window that this proxy offers to this key.
+    def read(self, window: Window, *, grain: Grain | None = None) -> History:
+        """The finest history of the window that this proxy offers to this key, or that of one grain.
 
         Raises:
             BadInput: the proxy does not answer, the key may not read, or there is nothing.
         """
         notes: list[str] = []
-        for way in (self._calls, self._logs, self._days, self._totals):
+        ways = (("calls", self._calls), ("calls", self._logs), ("days", self._days), ("totals", self._totals))
+        for kind, way in ways:
+            if grain not in (None, kind):
+                continue
             try:
                 found = way(window)
             except NoAnswer as error:

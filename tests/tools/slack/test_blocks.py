@@ -73,7 +73,7 @@ def _values(value: Any) -> list[str]:
     return [one for part in value for one in _values(part)] if isinstance(value, list) else []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(one=stored, two=stored, three=stored, state=st.sampled_from(["pending", "kept", "closed", "observed"]))
 @example(one="&" * 10**6, two="&" * 10**6, three="&" * 10**6, state="kept")
 @example(one="&" * 10**6, two="<!channel>" * 10**5, three="😀" * 10**6, state="pending")
