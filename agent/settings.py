@@ -168,4 +168,6 @@ def _first_problem(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; see bursar.example.yaml for those that exist"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg']}; found {first['input']!r}{more}"
+    secret = where.endswith(("token", "key", "secret", "password", "url"))
+    found = "" if secret else f"; found {first['input']!r}"
+    return f"{where}: {first['msg']}{found}{more}"

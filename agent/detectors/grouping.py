@@ -35,7 +35,7 @@ def group(
     for i, cluster in enumerate(found):
         old = pairs.get(i)
         if old is not None:
-            incident = _extended(old, cluster, cube, now, settings)
+            incident = _extended(old, cluster, cube, now, settings, not_before=_earlier_end(old, known))
             changed.extend([incident] if incident != old else [])
         elif _is_news(cluster, now, settings):
             changed.append(_new(cluster, cube, now, settings))
@@ -50,16 +50,20 @@ def _is_news(cluster: Cluster, now: datetime, settings: DetectorSettings) -> boo
 
 
 def _match(found: list[Cluster], known: list[Incident], settings: DetectorSettings) -> dict[int, Incident]:
-    """Which cluster continues which incident: the closest pairs first, each at most once."""
+    """Which cluster continues which incident: the closest pairs first, each at most once.
+
+    Of incidents that are as close an open one is continued before a closed one, and then the one whose end is nearest.
+    """
     ranked = []
     for i, cluster in enumerate(found):
         for j, incident in enumerate(known):
             closeness = _closeness(cluster, incident, settings)
             if closeness > 0:
-                ranked.append((-closeness, j, i))
+                apart = abs((cluster.ended_at or cluster.seen_until) - (incident.ended_at or incident.seen_until))
+                ranked.append((-closeness, incident.status == "closed", apart, j, i))
     pairs: dict[int, Incident] = {}
     taken: set[int] = set()
-    for _, j, i in sorted(ranked):
+    for *_, j, i in sorted(ranked):
         if i not in pairs and j not in taken:
             pairs[i] = known[j]
             taken.add(j)
@@ -111,12 +115,35 @@ def _new(cluster: Cluster, cube: Cube, now: datetime, settings: DetectorSettings
     )
 
 
-def _extended(old: Incident, cluster: Cluster, cube: Cube, now: datetime, settings: DetectorSettings) -> Incident:
+def _earlier_end(incident: Incident, known: list[Incident]) -> datetime | None:
+    """Where an earlier incident in the same scope ended: what was spent before is counted there."""
+    ends = [
+        one.ended_at
+        for one in known
+        if one.id != incident.id
+        and one.scope == incident.scope
+        and one.ended_at
+        and one.ended_at <= incident.started_at
+    ]
+    return max(ends, default=None)
+
+
+def _extended(
+    old: Incident,
+    cluster: Cluster,
+    cube: Cube,
+    now: datetime,
+    settings: DetectorSettings,
+    *,
+    not_before: datetime | None,
+) -> Incident:
     if old.status == "closed" and old.ended_at is not None and (cluster.ended_at or now) <= old.ended_at:
         return old
     may_revise = now - old.revised_at >= timedelta(minutes=settings.revise_after_minutes)
     scope = _scope(old, cluster, settings) if may_revise else old.scope
     started = min(old.started_at, cluster.started_at)
+    if not_before is not None:
+        started = max(started, not_before)
     sums = _account(cluster, scope, started, cube, settings)
     spikes = _merged(old, cluster)
     news = {spike.signal for spike in spikes} - set(old.signals)

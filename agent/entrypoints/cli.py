@@ -11,6 +11,7 @@ from agent.entrypoints import (
     cmd_audit,
     cmd_connect,
     cmd_decide,
+    cmd_export,
     cmd_lab,
     cmd_operate,
     cmd_policy,
@@ -43,7 +44,7 @@ def root(
     context.obj = Options(config=config, data_dir=data_dir)
 
 
-for part in (cmd_operate, cmd_connect, cmd_usage, cmd_decide, cmd_report, cmd_policy, cmd_audit, cmd_lab):
+for part in (cmd_operate, cmd_connect, cmd_usage, cmd_export, cmd_decide, cmd_report, cmd_policy, cmd_audit, cmd_lab):
     part.register(app)
 for entry in sorted(entry_points(group="bursar.commands"), key=lambda entry: entry.name):
     entry.load()(app)

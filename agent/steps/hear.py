@@ -87,7 +87,7 @@ class _Ear:
             return None, f"your account could not be checked ({refused.code})"
         if account.barred:
             return None, account.barred
-        if click.team_id != account.team_id or not _same_house(listed, account.team_id, account.enterprise_id):
+        if listed.partition("/")[0] not in {account.team_id, account.enterprise_id}:
             return None, "your account belongs to another workspace"
         return self.people[listed], ""
 
@@ -135,7 +135,3 @@ class _Ear:
             self.slack.answer(click.channel_id, click.user_id, answer_text(says))
         except SlackRefused as refused:
             log.warning("%s: %s gets no answer", refused, click.user_id)
-
-
-def _same_house(listed: str, team_id: str, enterprise_id: str) -> bool:
-    return listed.partition("/")[0] in {team_id, enterprise_id}

@@ -34,6 +34,14 @@ class SourceCase(NamedTuple):
     """The same call with other output tokens, be they right or not."""
     set_time: Callable[[Row, float], Row]
     """The same call at that time, in epoch seconds."""
+    put: Callable[[Row, str, object], Row] = lambda row, name, value: {**row, name: value}
+    """The same call with any value in one of its fields."""
+    fields: Callable[[Row], list[str]] = sorted
+    """The names of the fields that `put` knows, for a row that is not flat."""
+    place: str = "app"
+    """The dimension that takes the text "PLACE" of a good row."""
+    versions_in_one_file: bool = True
+    """False where rows of one file are never versions of each other, but parts of a sum."""
 
     def __str__(self) -> str:
         """For test ids."""
@@ -73,11 +81,16 @@ def check_reading_again_adds_nothing(case: SourceCase, folder: Path) -> None:
 
 def check_order_of_files_and_rows_does_not_matter(case: SourceCase, folder: Path) -> None:
     rows = [case.good(n) for n in range(1, 40)] + [case.set_output(case.good(n), 1_000) for n in range(1, 5)]
-    one = written(folder / "one.jsonl", rows)
-    random.Random(7).shuffle(rows)
-    parts = [written(folder / f"part{n}.jsonl", rows[n::3]) for n in range(3)]
+    whole = [rows] if case.versions_in_one_file else [rows[:39], rows[39:]]
+    one = [written(folder / f"one{n}.jsonl", some) for n, some in enumerate(whole)]
+    mixed = random.Random(7)
+    parts = []
+    for version, some in enumerate(whole):
+        mixed.shuffle(some)
+        parts += [written(folder / f"part{n}-{version}.jsonl", some[n::3]) for n in range(3)]
+    mixed.shuffle(parts)
     first, second = open_duckdb(None, clock=at()), open_duckdb(None, clock=at())
-    assert taken(case, one, into=first) == taken(case, *parts, into=second) == Intake(accepted=39, superseded=4)
+    assert taken(case, *one, into=first) == taken(case, *parts, into=second) == Intake(accepted=39, superseded=4)
     columns = ["record_id", "output", "cost_nanos"]
     left, right = first.records(EVER, columns=columns), second.records(EVER, columns=columns)
     assert [left.column(name).tolist() for name in columns] == [right.column(name).tolist() for name in columns]
@@ -145,9 +158,9 @@ def check_hostile_text_is_kept_as_text(case: SourceCase, folder: Path) -> None:
     warehouse = open_duckdb(None, clock=at())
     assert taken(case, path, into=warehouse) == Intake(accepted=1)
     warehouse.roll_up()
-    cube = warehouse.cube(EVER, bucket_seconds=86_400, dims=("app",))
-    assert "DROP TABLE records" in cube.values["app"][0]
-    assert len(cube.values["app"][0]) == 512
+    cube = warehouse.cube(EVER, bucket_seconds=86_400, dims=(case.place,))
+    assert "DROP TABLE records" in cube.values[case.place][0]
+    assert len(cube.values[case.place][0]) == 512
     warehouse.close()
 
 

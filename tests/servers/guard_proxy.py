@@ -38,7 +38,9 @@ class GuardProxy:
         self._key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key))
         self._clock = clock
         self._nonces: set[str] = set()
-        self._client = httpx.Client(base_url=bursar_url, headers={"authorization": f"Bearer {token}"}, trust_env=False)
+        self._client = httpx.Client(
+            base_url=bursar_url, headers={"authorization": f"Bearer {token}"}, trust_env=False, verify=False
+        )
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
@@ -108,17 +110,30 @@ class GuardProxy:
         return 418, {"error": {"type": "bursar_probe", "message": json.dumps(found)}}
 
     def decide(self, dims: Json) -> Json:
-        """Which rules a request with these dimensions meets."""
+        """Which rules a request with these dimensions meets, and what they would do."""
         met = [
-            rule["remedy_id"]
+            rule
             for rule in (self.rules or {"rules": []})["rules"]
             if _moment(rule["expires_at"]) > self._clock()
             and not self.off
             and rule["remedy_id"] not in self.refuse
             and all(dims.get(name) == value for name, value in rule["action"]["target"].items())
-            and rule["action"].get("from_model") in (None, dims["model"])
         ]
-        return {"verdict": "ok", "model": None, "max_tokens": None, "cache": None, "limit": None, "rules": met}
+        does: Json = {"verdict": "ok", "model": None, "max_tokens": None, "cache": None, "limit": None}
+        for rule in met:
+            action = rule["action"]
+            match action["kind"]:
+                case "block_key":
+                    does["verdict"] = "refuse"
+                case "set_model_alias" if action["from_model"] == dims["model"]:
+                    does["model"] = action["to_model"]
+                case "set_output_cap":
+                    does["max_tokens"] = action["max_tokens"]
+                case "set_prompt_cache":
+                    does["cache"] = action["ttl"]
+                case "set_rate_limit" | "set_session_cap":
+                    does["limit"] = {"remedy_id": rule["remedy_id"]}
+        return {**does, "rules": [rule["remedy_id"] for rule in met]}
 
     def _open(self, sealed: str) -> Json:
         payload, signature = (base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in sealed.split("."))

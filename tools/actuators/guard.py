@@ -8,13 +8,13 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from store.errors import BadInput, BursarError
 from store.ledger.guard_rules import Changed, Held, SeenProxy, Slot, slot_of
 from store.model.canonical import canonical_json
 from store.model.ports import Applied, Capabilities, Clock, Observed, Preview, Probed, Unreadable
-from store.model.remedy import Action, ActionKind, SetModelAlias, Settings
+from store.model.remedy import Action, ActionKind, BlockKey, SetModelAlias, SetOutputCap, SetPromptCache, Settings
 from store.model.usage import iso
 from tools.actuators.guard_rules import GuardPublisher, Issues, request_dims
 from tools.actuators.settings import GuardSettings
@@ -165,7 +165,7 @@ class GuardGateway:
             live = self._book.guard_proxies(
                 since=self._clock() - timedelta(seconds=POLLS * self._settings.poll_seconds)
             )
-            matched = self._ask(self._proxy, action, marker)
+            decision = self._ask(self._proxy, action, marker)
         except (BursarError, NoAnswer, ValueError) as error:
             return Probed(status="unsure", detail=str(error))
         if held.marker != marker or held.value != action.to:
@@ -176,7 +176,7 @@ class GuardGateway:
             against = _behind(proxy, etag, marker)
             if against is not None:
                 return Probed(status="no", detail=f"proxy {proxy.report.proxy_id} {against}")
-        if marker not in matched:
+        if not _meets(action, marker, decision):
             return Probed(status="no", detail="a request of the target does not meet the rule at the proxy")
         return Probed(status="yes")
 
@@ -187,8 +187,8 @@ class GuardGateway:
 
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _ask(self, proxy: Host, action: Action, marker: str) -> list[str]:
-        """The remedies that a request of the action's target meets at the proxy.
+    def _ask(self, proxy: Host, action: Action, marker: str) -> dict[str, Any]:
+        """What the proxy would do with a request of the action's target.
 
         Raises:
             NoAnswer: it is not the guard that answered, or not in time.
@@ -213,7 +213,7 @@ class GuardGateway:
         sealed = self._signer.seal(canonical_json(asked))
         route = self._settings.probe_route
         answer = proxy.call("POST", route, json=body, headers={"x-bursar-probe": sealed})
-        return _matched(answer.body, f"POST {proxy.base_url}{route}: {answer.status}")
+        return _decision(answer.body, f"POST {proxy.base_url}{route}: {answer.status}")
 
 
 def _applied(change: Callable[[], Changed]) -> Applied:
@@ -236,17 +236,35 @@ def _behind(proxy: SeenProxy, etag: str, marker: str) -> str | None:
     return None if proxy.report.etag == etag else "has not fetched the rules yet"
 
 
-def _matched(body: bytes, what: str) -> list[str]:
-    """The remedy ids in a guard's answer to a probe; LiteLLM wraps it in an error body of the route's shape."""
+def _decision(body: bytes, what: str) -> dict[str, Any]:
+    """What the guard would do, out of its answer to a probe; LiteLLM wraps it in an error body of the route's shape."""
     try:
-        error = json.loads(body)["error"]
-        message = error["message"]
-        found = json.loads(message)["decision"]["rules"] if isinstance(message, str) else None
-        if isinstance(found, list):
-            return [str(rule) for rule in found]
-        raise NoAnswer(f"{what}: the guard did not answer the probe")
+        found = json.loads(json.loads(body)["error"]["message"])["decision"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise NoAnswer(f"{what}: it was not the guard that answered; is it mounted there?") from None
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("rules"), list):
+        raise NoAnswer(f"{what}: it was not the guard that answered; is it mounted there?")
+    return found
+
+
+def _meets(action: Action, marker: str, decision: dict[str, Any]) -> bool:
+    """Whether the request met our rule, and it did what it is for; a refusal by a stricter rule hides the rest."""
+    if marker not in decision["rules"]:
+        return False
+    if decision.get("verdict") == "refuse":
+        return True
+    match action:
+        case SetModelAlias():
+            return bool(decision.get("model") == action.to_model)
+        case SetOutputCap():
+            cap = decision.get("max_tokens")
+            return isinstance(cap, int) and cap <= action.max_tokens
+        case SetPromptCache():
+            return bool(decision.get("cache") == action.ttl)
+        case BlockKey():
+            return False
+        case _:
+            return bool(decision.get("limit"))
 
 
 def _words(action: Action, value: Settings) -> str:

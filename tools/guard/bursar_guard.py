@@ -861,6 +861,10 @@ _TOP = (
     *("startTime", "endTime", "completionStartTime", "model", "model_id", "model_group", "custom_llm_provider"),
     *("response_cost", "cost_breakdown", "total_tokens", "prompt_tokens", "completion_tokens", "request_tags"),
 )
+_WHO = (
+    *("hash", "alias", "team_id", "team_alias", "org_id", "user_id", "end_user_id", "auth_metadata", "team_metadata"),
+    "request_route",
+)
 _PARAMETERS = ("service_tier", "speed", "reasoning_effort", "max_tokens", "max_completion_tokens", "stream")
 
 
@@ -870,7 +874,9 @@ def usage_record(payload: Mapping[str, Any], note: Mapping[str, Any]) -> dict[st
     `note` goes to metadata.bursar, and to metadata.spend_logs_metadata.bursar where Bursar's source looks first.
     """
     metadata = _mapping(payload.get("metadata"))
-    kept = {name: metadata[name] for name in metadata if name.startswith("user_api_key_")}
+    kept = {f"user_api_key_{name}": metadata.get(f"user_api_key_{name}") for name in _WHO}
+    for name in ("user_api_key_auth_metadata", "user_api_key_team_metadata"):
+        kept[name] = _plain(metadata.get(name))
     kept["usage_object"] = metadata.get("usage_object")
     kept["spend_logs_metadata"] = {**_plain(metadata.get("spend_logs_metadata")), "bursar": note}
     kept["bursar"] = note
@@ -885,7 +891,7 @@ def usage_record(payload: Mapping[str, Any], note: Mapping[str, Any]) -> dict[st
 
 
 def _plain(value: object) -> dict[str, Any]:
-    """The caller's own labels; anything longer than a label may be text, and stays here."""
+    """Labels of a key or a caller; anything longer than a label may be text, and stays here."""
     return {
         name: part
         for name, part in _mapping(value).items()
@@ -1124,17 +1130,7 @@ def complain(message: str) -> None:
 # --- one request -------------------------------------------------------------------------------------------------
 
 REFUSING = frozenset({"set_rate_limit", "set_session_cap", "block_key"})
-GENERATES = frozenset(
-    {
-        "completion",
-        "acompletion",
-        "anthropic_messages",
-        "responses",
-        "aresponses",
-        "text_completion",
-        "atext_completion",
-    }
-)
+GENERATES = frozenset({"completion", "acompletion", "anthropic_messages", "responses", "aresponses"})
 """Call types whose body the guard may change. On others it counts and refuses only."""
 CACHES = frozenset({"completion", "acompletion", "anthropic_messages"})
 

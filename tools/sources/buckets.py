@@ -22,7 +22,7 @@ def span_of(start: object, end: object, names: tuple[str, str]) -> tuple[int, in
         Faulty: no times, or an end that does not come after the start within a year.
     """
     first, last = (
-        moment(value, "iso" if isinstance(value, str) else "s", name)
+        moment(value, "s" if isinstance(value, int | float) else "iso", name)
         for value, name in zip((start, end), names, strict=True)
     )
     seconds = (last - first) // 10**6

@@ -113,11 +113,14 @@ def _named(event: Object, found: Object, resource: Object) -> tuple[_Agent | Non
 
 def _occurred(event: Object, found: Object) -> int:
     stamped = event.get("timeUnixNano")
+    # OTLP writes 0 for a time that the sender did not know.
     if stamped not in (None, 0, "0"):
         return nanoseconds(stamped, "timeUnixNano")
     if found.get("event.timestamp") is not None:
         return moment(found["event.timestamp"], "iso", "event.timestamp")
-    return nanoseconds(event.get("observedTimeUnixNano"), "observedTimeUnixNano")
+    if event.get("observedTimeUnixNano") is not None:
+        return nanoseconds(event["observedTimeUnixNano"], "observedTimeUnixNano")
+    return nanoseconds(stamped, "timeUnixNano")
 
 
 def _identity(agent: _Agent, found: Object, session: str, occurred: int, name: str) -> str:

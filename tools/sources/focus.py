@@ -11,7 +11,6 @@ newer export no longer has are not removed.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -22,7 +21,7 @@ from store.model.usage import NONE, BillingMode, Quarantined, UsageRecord, to_us
 from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Object, Skipped, first
 from tools.sources.fields import Faulty, amount, count, number, reject, text, vet
-from tools.sources.focus_meters import is_language_model, meter_of
+from tools.sources.focus_meters import AI_CATEGORY, Meter, is_language_model, meter_of
 from tools.sources.focus_rows import focus_rows
 from tools.sources.lines import Unreadable
 from tools.sources.otel_spans import provider_name
@@ -32,11 +31,11 @@ MEASURED = frozenset(
         *("BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "ConsumedQuantity", "PricingQuantity"),
         *("ListUnitPrice", "ContractedUnitPrice", "CommitmentDiscountQuantity", "PricingCurrencyEffectiveCost"),
         *("PricingCurrencyListUnitPrice", "PricingCurrencyContractedUnitPrice", "InvoiceId", "InvoiceDetailId"),
-        *("x_Requests", "x_CashCost"),
     }
 )
 """Columns that a restatement may change; all others together tell a row from every other."""
 
+_TIMES = frozenset({"ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd"})
 _PROVIDERS = {
     "aws": "bedrock",
     "amazon web services": "bedrock",
@@ -87,9 +86,10 @@ class FocusSource:
             passed_over = _no_token_charge(row)
             if passed_over:
                 return Skipped(passed_over)
-            identity = digest([[name, text(row[name])] for name in sorted(row) if name not in MEASURED])
+            record = _record(row, self._name, observed_us)
+            identity = _identity(row, record)
             repeated[identity] += 1
-            return vet(_record(row, bucket_id(self._name, identity, repeated[identity]), self._name, observed_us))
+            return vet(record._replace(record_id=bucket_id(self._name, identity, repeated[identity])))
         except Faulty as error:
             return reject(self._name, observed_us, str(error), row)
 
@@ -100,23 +100,30 @@ def _no_token_charge(row: Object) -> str | None:
         return f"ChargeCategory {category}: money that is no usage"
     if text(row.get("ChargeClass")) == "Correction":
         return "ChargeClass Correction: a correction of an invoiced period"
+    if text(row.get("ServiceCategory")) != AI_CATEGORY:
+        return f"ServiceCategory other than {AI_CATEGORY}"
     if not is_language_model(row):
-        return "no usage of a language model"
+        return f"{AI_CATEGORY} that is not measured in tokens"
     return None
 
 
-def _record(row: Object, record_id: str, source: str, observed_us: int) -> UsageRecord:
+def _identity(row: Object, record: UsageRecord) -> str:
+    # Times are compared as moments: CSV has them as text, Parquet perhaps as timestamps.
+    columns = [name for name in sorted(row) if row[name] is not None and name not in MEASURED | _TIMES]
+    return digest([record.occurred_us, record.period_seconds, *([name, text(row[name])] for name in columns)])
+
+
+def _record(row: Object, source: str, observed_us: int) -> UsageRecord:
     occurred, seconds = span_of(
         row.get("ChargePeriodStart"), row.get("ChargePeriodEnd"), ("ChargePeriodStart", "ChargePeriodEnd")
     )
     details, tags = _json(row.get("SkuPriceDetails")), _json(row.get("Tags"))
     flat = {**row, **{f"Tags.{name}": value for name, value in tags.items()}}
     meter = meter_of(row, details)
-    tokens = _tokens(row, meter.token_class, meter.tokens_per_unit)
+    tokens = _tokens(row, meter)
     whole = sum(n for name, n in tokens.items() if name != "output")
-    requests = row.get("x_Requests")
     return UsageRecord(
-        record_id=record_id,
+        record_id=NONE,
         source=source,
         observed_us=observed_us,
         occurred_us=occurred,
@@ -126,14 +133,14 @@ def _record(row: Object, record_id: str, source: str, observed_us: int) -> Usage
         service_tier=text(first({**row, **details}, ("x_ServiceTier",)) or "standard"),
         speed=text(first({**row, **details}, ("x_Speed",)) or "standard"),
         region=text(row.get("RegionId")),
-        requests=least_requests(whole) if requests is None else max(1, count(requests, "x_Requests")),
+        requests=least_requests(whole),
         period_seconds=seconds,
         team=text(first(flat, _TEAM)),
         app=text(first(flat, _APP)),
         environment=text(first(flat, _ENVIRONMENT)),
         api_key_id=text(first(flat, _CREDENTIAL)),
         end_user=text(row.get("ConsumerId")),
-        tags=tuple(sorted((*_accounts(row), *_foreign(row)))),
+        tags=tuple(sorted((*_accounts(row), *_foreign(row), *_unclassified(row, meter)))),
         input_uncached=tokens.get("input_uncached", 0),
         cache_read=tokens.get("cache_read", 0),
         cache_write_5m=tokens.get("cache_write_5m", 0),
@@ -144,11 +151,18 @@ def _record(row: Object, record_id: str, source: str, observed_us: int) -> Usage
     )
 
 
-def _tokens(row: Object, token_class: str | None, tokens_per_unit: Decimal | None) -> dict[str, int]:
-    if token_class is None or tokens_per_unit is None:
+def _tokens(row: Object, meter: Meter) -> dict[str, int]:
+    if meter.token_class is None or meter.tokens_per_unit is None:
         return {}
     quantity = number(first(row, ("ConsumedQuantity", "PricingQuantity")), "ConsumedQuantity")
-    return {token_class: count(quantity * tokens_per_unit, "ConsumedQuantity")}
+    return {meter.token_class: count(quantity * meter.tokens_per_unit, "ConsumedQuantity")}
+
+
+def _unclassified(row: Object, meter: Meter) -> tuple[tuple[str, str], ...]:
+    """Tokens of a meter that does not say which kind it counts: its money is kept, its tokens are in no class."""
+    if meter.tokens_per_unit is None or meter.token_class is not None:
+        return ()
+    return tags_of([("unclassified_tokens", first(row, ("ConsumedQuantity", "PricingQuantity")))])
 
 
 def _provider(row: Object) -> str:

@@ -12,7 +12,7 @@ from store.model.usage import NONE
 from tools.sources.documents import Object, first
 from tools.sources.fields import text
 
-_CATEGORY = "AI and Machine Learning"
+AI_CATEGORY = "AI and Machine Learning"
 _UNIT = re.compile(r"^\s*(?P<many>[0-9][0-9,.]*)?\s*(?P<scale>[km])?\s*(?:\S+\s+)?tokens?\b", re.IGNORECASE)
 _BARE_UNIT = re.compile(r"^\s*(?P<many>[0-9][0-9,.]*)?\s*(?P<scale>[km])\s*$", re.IGNORECASE)
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
@@ -45,7 +45,7 @@ class Meter(NamedTuple):
 
 def is_language_model(row: Object) -> bool:
     """Whether the row charges for a language model: by its unit, its subcategory, or its SkuPriceDetails."""
-    if text(row.get("ServiceCategory")) != _CATEGORY:
+    if text(row.get("ServiceCategory")) != AI_CATEGORY:
         return False
     details = text(row.get("SkuPriceDetails"))
     generative = text(row.get("ServiceSubcategory")) == "Generative AI"

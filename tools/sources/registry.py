@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 from store.errors import BadInput
 from store.model.ports import Clock, Source
+from store.model.usage import BillingMode
+from tools.sources.anthropic_admin import open_anthropic
+from tools.sources.focus import FocusSource
 from tools.sources.litellm import LiteLLMSource
 from tools.sources.mapping import load_mapping
+from tools.sources.openai_admin import open_openai
+from tools.sources.otel import open_otlp
 from tools.sources.tabular import TabularSource
 
 
@@ -19,6 +24,8 @@ class SourceOptions(NamedTuple):
     """The instance's name; the format's where left out. A table's mapping names its own source."""
     mapping: Path | None = None
     places: dict[str, tuple[str, ...]] | None = None
+    billing_mode: BillingMode = "metered"
+    """How the usage of coding agents is paid: "included" where people have seats."""
 
 
 def _litellm(options: SourceOptions) -> Source:
@@ -36,7 +43,27 @@ def _tabular(options: SourceOptions) -> Source:
     return TabularSource(mapping=mapping, clock=options.clock)
 
 
-SOURCES: dict[str, Callable[[SourceOptions], Source]] = {"litellm": _litellm, "tabular": _tabular}
+def _unmapped(kind: str, opened: Callable[[str, SourceOptions], Source]) -> Callable[[SourceOptions], Source]:
+    """A format whose fields are known: it takes no mapping file."""
+
+    def open_it(options: SourceOptions) -> Source:
+        if options.mapping:
+            raise BadInput(f"{kind} needs no mapping file: leave out --map")
+        return opened(options.name or kind, options)
+
+    return open_it
+
+
+SOURCES: dict[str, Callable[[SourceOptions], Source]] = {
+    "litellm": _litellm,
+    "otlp": _unmapped(
+        "otlp", lambda name, given: open_otlp(name=name, clock=given.clock, billing_mode=given.billing_mode)
+    ),
+    "focus": _unmapped("focus", lambda name, given: FocusSource(name=name, clock=given.clock)),
+    "anthropic": _unmapped("anthropic", lambda name, given: open_anthropic(name=name, clock=given.clock)),
+    "openai": _unmapped("openai", lambda name, given: open_openai(name=name, clock=given.clock)),
+    "tabular": _tabular,
+}
 
 
 def open_source(kind: str, options: SourceOptions) -> Source:

@@ -141,9 +141,9 @@ def run(url: str, folder: Path, *more: str, key: str = KEY) -> Any:
 
 
 def a_month_with_a_loop() -> list[Json]:
-    """Four calls an hour by day and by night; two days ago one key made 400 dear calls within three hours."""
+    """Two calls an hour by day and by night; two days ago one key made 400 dear calls within three hours."""
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    calls = [spend_row(n, now - timedelta(minutes=15 * n + 1), output=2_000) for n in range(20 * 96)]
+    calls = [spend_row(n, now - timedelta(minutes=30 * n + 1), output=2_000) for n in range(18 * 48)]
     begin = now - timedelta(days=2, hours=5)
     for n in range(400):
         row = spend_row(
@@ -163,7 +163,7 @@ def a_month_with_a_loop() -> list[Json]:
 def test_the_command_prints_first_findings(serve: Serve, tmp_path: Path, offers: str) -> None:
     """The spike, where it was, and what this history cannot show; nothing is left behind."""
     proxy = serve(a_month_with_a_loop(), offers=frozenset({offers}))
-    answer = run(proxy.url, tmp_path, "--days", "6", "--json")
+    answer = run(proxy.url, tmp_path, "--days", "3", "--json")
     assert answer.exit_code == 0, answer.output
     found = json.loads(answer.stdout)
     assert found["grain"] == {"v2": "calls", "days": "days"}[offers]

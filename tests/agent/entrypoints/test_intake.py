@@ -78,7 +78,7 @@ def _served(folder: Path) -> Iterator[Here]:
     assert router is not None
     api = FastAPI()
     api.include_router(router)
-    with serving(api) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with serving(api) as url, httpx.Client(base_url=url, trust_env=False, verify=False) as client:
         yield Here(url, bursar, seen, client)
     bursar.close()
 
@@ -167,7 +167,7 @@ def test_the_guard_and_litellms_own_callback_make_one_call(here: Here) -> None:
 def test_without_the_token_nothing_is_taken(here: Here, authorization: str | None) -> None:
     """401, whatever the body; every route."""
     headers = {} if authorization is None else {b"authorization": authorization.encode("latin-1")}
-    with httpx.Client(base_url=here.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=here.url, headers=headers, trust_env=False, verify=False) as client:
         answers = [
             client.post("/v1/usage", content=json.dumps([call()])),
             client.post("/v1/usage", content=b"\xff"),
@@ -221,8 +221,8 @@ def test_while_the_store_is_busy_the_sender_keeps_the_records() -> None:
     api.include_router(build_intake(tokens=[INTAKE_TOKEN], take=busy, guard=None))
     with serving(api) as url:
         headers = {"authorization": f"Bearer {INTAKE_TOKEN}"}
-        answer = httpx.post(f"{url}/v1/usage", json=[], headers=headers, trust_env=False)
-        assert httpx.get(f"{url}/guard/v1/rules", headers=headers, trust_env=False).status_code == 404
+        answer = httpx.post(f"{url}/v1/usage", json=[], headers=headers, trust_env=False, verify=False)
+        assert httpx.get(f"{url}/guard/v1/rules", headers=headers, trust_env=False, verify=False).status_code == 404
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "send it again" in answer.json()["error"]["message"]
 

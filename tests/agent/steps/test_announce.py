@@ -163,6 +163,18 @@ def test_an_hour_without_slack_loses_and_doubles_nothing(scene: Scene, fault: di
     assert float(second["ts"]) < min(float(one["ts"]) for one in scene.slack.replies(first))
 
 
+def test_nothing_overtakes(scene: Scene) -> None:
+    """One call fails and the next would get through: it is not made before the first has."""
+    scene.file()
+    scene.ledger.set_kill_switch(True, by="ann", reason="")
+    scene.slack.fail("chat.postMessage", kind="http", status=503, times=1)
+    assert scene.announce() == 0
+    assert scene.slack.roots() == []
+    scene.clock.turn(seconds=70)
+    assert scene.announce() == 2
+    assert "kill switch" in scene.slack.roots()[1]["text"]
+
+
 def test_retry_after_is_honoured_by_every_replica(scene: Scene) -> None:
     """Nobody calls before the time is over, not even a replica that was not told."""
     scene.file()

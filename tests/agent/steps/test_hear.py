@@ -8,7 +8,7 @@ import pytest
 
 from tests.agent.steps.slack_scene import Scene, buttons_of, slack_scene
 from tests.servers.slack import TEAM
-from tests.store.ledger.examples import T0, audited, walked_to
+from tests.store.ledger.examples import T0, an_application, audited, claimed, moved, walked_to
 from tools.slack.blocks import APPROVE, REJECT, UNDO
 
 
@@ -184,6 +184,22 @@ def test_undo_is_for_those_who_may_decide(scene: Scene) -> None:
     ]
     assert audited(scene.ledger).count("revert_requested") == 1
     assert scene.woken == 1
+
+
+def test_undo_of_an_older_plan_leaves_the_newer_one_alone(scene: Scene) -> None:
+    """The button of revision 1 is clicked while revision 2 is in force."""
+    scene.file()
+    scene.ledger.expire_due(T0 + timedelta(days=2))
+    proposal = scene.file(revision=2, verdict="apply")
+    claim, remedy = claimed(scene.ledger)
+    assert scene.ledger.intend(claim, an_application(proposal, claim), moved(remedy, state="applying"))
+    assert scene.ledger.conclude(claim, moved(remedy, state="kept"))
+    scene.clicked("U0ANN", UNDO, "rem-1@1")
+    scene.hear()
+    assert scene.answers() == ["Revision 1 is no longer current: please look at revision 2."]
+    standing = scene.ledger.remedy("rem-1")
+    assert standing is not None
+    assert standing.revert_reason is None
 
 
 def test_a_click_waits_while_slack_is_away(scene: Scene) -> None:

@@ -1,7 +1,7 @@
 """A guard with everything around it: a ledger, the HTTP routes, and a proxy that polls when the clock moves."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -124,18 +124,24 @@ class Installation:
         (self.proxy.faults if verb == "probe" else self.book.faults[verb]).append(name)
 
 
+ProxyMaker = Callable[..., GuardProxy]
+"""Takes what GuardProxy takes."""
+
+
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
-    """A guard that works, over real sockets; the proxy has polled once."""
+def installation(
+    folder: Path, *, make_proxy: ProxyMaker = GuardProxy, take: Callable[[list[object]], Intake] = lambda _: Intake()
+) -> Iterator[Installation]:
+    """A guard that works, over real sockets; the proxy has polled once. `take` keeps pushed usage."""
     clock = PolledClock()
     ledger = open_ledger("sqlite://", clock=clock)
     signer = open_signer(folder / "guard.key")
     publisher = GuardPublisher(book=ledger, signer=signer)
     api = FastAPI()
     desk = GuardDesk(TOKEN, publisher.signed, ledger.guard_report)
-    api.include_router(build_intake(tokens=[TOKEN], take=lambda _: Intake(), guard=desk))
+    api.include_router(build_intake(tokens=[TOKEN], take=take, guard=desk))
     with serving(api) as url:
-        proxy = GuardProxy(bursar_url=url, token=TOKEN, public_key=signer.public_key, clock=clock)
+        proxy = make_proxy(bursar_url=url, token=TOKEN, public_key=signer.public_key, clock=clock)
         settings = GuardSettings(token=SecretStr(TOKEN), poll_seconds=POLL_SECONDS, proxy_url=proxy.url)
         book = FaultyBook(ledger)
         gateway = GuardGateway(

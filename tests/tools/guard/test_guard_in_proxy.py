@@ -388,27 +388,44 @@ COVERAGE = [
 
 
 @pytest.mark.parametrize(("path", "body", "changes"), COVERAGE)
-def test_every_route_is_refused_and_reported_and_most_can_be_changed(
+def test_routes_can_be_refused_and_most_can_be_changed(
     rig: Rig, path: str, body: dict[str, Any], changes: bool
 ) -> None:
-    """The coverage table of the README: changes, refusals and their usage on each route."""
+    """The coverage table of the README: a change on the first call, a refusal of the second, and the usage of both."""
     app = Caller(rig, "anthropic")
     sent = json.loads(json.dumps({"model": "claude-big", **body}).replace("MARK", app.mark))
-    cap = rule("set_output_cap", app.scope, max_tokens=64)
-    rig.control.enforce(cap)
-    assert _post(rig, app.key, path, sent, {}).status_code == 200
+    rig.control.enforce(rule("set_output_cap", app.scope, max_tokens=64))
+    answer = _post(rig, app.key, path, sent, {})
+    assert answer.status_code == 200
     assert (app.upstream[0]["body"]["max_tokens"] == 64) is changes
-    rig.control.enforce(rule("block_key", app.scope, blocked=True))
-    refused = _post(rig, app.key, path, sent, {})
-    assert refused.status_code == 403
-    assert "Bursar" in refused.json()["error"]["message"]
+    assert (answer.headers.get("x-bursar-change") == "max_tokens=64") is changes
+    _check_refusal(rig, app, path, sent)
     assert len(app.upstream) == 1
     records = app.usage(2)
     assert [record["metadata"]["bursar"].get("status") for record in records] == [None, "refused"]
 
 
+@pytest.mark.parametrize(("path", "field"), [("/v1/completions", "prompt"), ("/v1/embeddings", "input")])
+def test_other_routes_can_be_refused(rig: Rig, path: str, field: str) -> None:
+    """The rest of the coverage table."""
+    app = Caller(rig, "openai")
+    _check_refusal(rig, app, path, {"model": "gpt-big", field: app.mark})
+    assert app.usage(1)[0]["metadata"]["bursar"]["status"] == "refused"
+
+
+def _check_refusal(rig: Rig, app: Caller, path: str, sent: dict[str, Any]) -> None:
+    """A limit of one token a minute stops every prompt."""
+    limit = rule("set_rate_limit", app.scope, requests_per_minute=None, tokens_per_minute=1)
+    rig.control.enforce(limit)
+    refused = _post(rig, app.key, path, sent, {})
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    error = refused.json()["error"]
+    assert error["provider_specific_fields"]["bursar"]["remedy_id"] == limit["remedy_id"]
+
+
 def test_the_hook_takes_less_than_a_millisecond(rig: Rig, record_property: Callable[[str, object], None]) -> None:
-    """5,000 calls with 50 rules inside the proxy: p99 below 1 ms (best of three rounds, the machine is shared)."""
+    """5,000 calls with 50 rules inside the proxy: p99 below 1 ms of its thread, so that a busy machine changes nothing."""
     app = Caller(rig, "openai")
     rules = [rule("set_rate_limit", {"team": "search", "app": f"a{n}"}, requests_per_minute=10**6) for n in range(40)]
     own = [rule("set_rate_limit", app.scope, requests_per_minute=10**6) for _ in range(9)]
@@ -424,15 +441,11 @@ def test_the_hook_takes_less_than_a_millisecond(rig: Rig, record_property: Calla
             {"type": "function", "function": {"name": f"t{n}", "parameters": {"type": "object"}}} for n in range(5)
         ],
     }
-    found = []
-    for _ in range(3):
-        assert _post(rig, app.key, "/chat/completions", body, {"x-time-guard": "5000"}).status_code == 200
-        found.append(json.loads((rig.proxy.folder / "times.json").read_text()))
-        if found[-1]["p99_us"] < 1000:
-            break
+    assert _post(rig, app.key, "/chat/completions", body, {"x-time-guard": "5000"}).status_code == 200
+    found = json.loads((rig.proxy.folder / "times.json").read_text())
     record_property("guard_hook", found)
-    assert found[-1]["calls"] == 5000
-    assert min(one["p99_us"] for one in found) < 1000, found
+    assert found["calls"] == 5000
+    assert found["processor_us"]["p99"] < 1000, found
 
 
 def test_reports_say_what_runs(rig: Rig) -> None:

@@ -76,6 +76,7 @@ def _values(value: Any) -> list[str]:
 @settings(deadline=None, max_examples=60)
 @given(one=stored, two=stored, three=stored, state=st.sampled_from(["pending", "kept", "closed", "observed"]))
 @example(one="&" * 10**6, two="&" * 10**6, three="&" * 10**6, state="kept")
+@example(one="😀" * 10**6, two="😀" * 10**6, three="😀" * 10**6, state="pending")
 @example(one="&" * 10**6, two="<!channel>" * 10**5, three="😀" * 10**6, state="pending")
 def test_any_incident_renders(one: str, two: str, three: str, state: str) -> None:
     """Names, reasons and people of any length and content."""

@@ -16,6 +16,7 @@ from store.price_overrides import Override
 from store.prices import PriceBook
 from store.usage.duckdb import open_duckdb
 from tests.checks.check_source import CHECKS, EVER, NOW, Row, SourceCase, at, taken
+from tests.tools.sources.cases import MORE_CASES
 from tools.sources.litellm import LiteLLMSource
 from tools.sources.mapping import Mapping
 from tools.sources.registry import SOURCES, SourceOptions, open_source
@@ -73,6 +74,7 @@ CASES = (
         lambda row, tokens: {**row, "out": tokens},
         lambda row, seconds: {**row, "at": seconds},
     ),
+    *MORE_CASES,
 )
 
 
@@ -91,7 +93,7 @@ def test_every_registered_source_is_checked() -> None:
 
 def test_the_registry_names_what_it_knows() -> None:
     """A format nobody knows, or options that do not fit, are told with what is known."""
-    with pytest.raises(BadInput, match="known: litellm, tabular"):
+    with pytest.raises(BadInput, match="known: litellm, otlp, focus, anthropic, openai, tabular"):
         open_source("excel", SourceOptions(at()))
     with pytest.raises(BadInput, match="needs a mapping file"):
         open_source("tabular", SourceOptions(at()))
@@ -133,8 +135,8 @@ _JSON = st.recursive(
 def test_any_value_in_any_field_is_a_record_or_quarantined(case: SourceCase, data: st.DataObject) -> None:
     """I35: whatever stands in a field, the row comes out once, right or with a reason, and nothing raises."""
     row = case.good(1)
-    for name in data.draw(st.lists(st.sampled_from(sorted(row)), min_size=1, max_size=3, unique=True)):
-        row[name] = data.draw(_JSON)
+    for name in data.draw(st.lists(st.sampled_from(case.fields(row)), min_size=1, max_size=3, unique=True)):
+        row = case.put(row, name, data.draw(_JSON))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "usage.jsonl"
         path.write_text(json.dumps(row) + "\n" + json.dumps(case.good(2)) + "\n")

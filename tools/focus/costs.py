@@ -1,0 +1,67 @@
+"""From what a day's requests cost together to what each token class of them cost."""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
+
+from store.model.money import NANOS_PER_USD, to_usd
+from store.model.prices import Price, Rates
+
+PER = 1_000_000
+"""Tokens of one pricing unit."""
+_PLACES = Decimal(1).scaleb(-12)
+
+
+class Charge(NamedTuple):
+    """USD per million tokens, and USD in all."""
+
+    unit_price: Decimal
+    cost: Decimal
+
+
+def charges(
+    tokens: Sequence[int], cost_nanos: int, *, requests: int, price: Price | None, tier: str, speed: str
+) -> list[Charge]:
+    """A charge for each token class, in the order of TOKEN_CLASSES.
+
+    Where today's price of the model explains the recorded cost (to the rounding of one nano-USD a request), a charge is
+    unit price x quantity exactly. Where it does not (a context tier, a price that changed within the day or since), the
+    recorded cost is shared out in proportion to that price, whole nano-USD that add up to it, and the unit price is
+    the average.
+    """
+    rates = [Decimal(rate) for rate in _rates(price, tier, speed)]
+    exact = [n * rate / PER for n, rate in zip(tokens, rates, strict=True)]
+    if price is not None and abs(sum(exact) - cost_nanos) <= max(1, requests):
+        return [Charge(rate / NANOS_PER_USD, nanos / NANOS_PER_USD) for rate, nanos in zip(rates, exact, strict=True)]
+    # Without any price the tokens themselves are the best weights: then nothing of the cost is lost.
+    weights = exact if sum(exact) > 0 else [Decimal(n) for n in tokens]
+    return [_average(n, nanos) for n, nanos in zip(tokens, shared(cost_nanos, weights), strict=True)]
+
+
+def shared(nanos: int, weights: Sequence[Decimal]) -> list[int]:
+    """Whole nano-USD in proportion to the weights that add up to all of it (largest remainders; first wins a tie)."""
+    whole = sum(weights)
+    if whole == 0:
+        return [0 for _ in weights]
+    exact = [nanos * weight / whole for weight in weights]
+    floors = [int(one // 1) for one in exact]
+    largest = sorted(range(len(exact)), key=lambda at: (floors[at] - exact[at], at))
+    for at in largest[: nanos - sum(floors)]:
+        floors[at] += 1
+    return floors
+
+
+def _average(tokens: int, nanos: int) -> Charge:
+    cost = to_usd(nanos)
+    unit = (cost * PER / tokens).quantize(_PLACES, ROUND_HALF_EVEN) if tokens else Decimal(0)
+    return Charge(unit, cost)
+
+
+def _rates(price: Price | None, tier: str, speed: str) -> tuple[Decimal, ...]:
+    rates = (
+        price.rates if price else Rates(input_uncached=0, cache_read=0, cache_write_5m=0, cache_write_1h=0, output=0)
+    )
+    factor = Decimal(1)
+    for name in (tier, speed):
+        factor *= Decimal(price.multipliers.get(name, "1")) if price else 1
+    return tuple(rate * factor for rate in rates.by_class())
