@@ -5,12 +5,23 @@ from typing import Annotated
 
 import typer
 
+from evals.bench.rca_command import rca
+
 DEFAULT_OUT = Path("bursar-demo")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(demo)
+    bench = typer.Typer(no_args_is_help=True)
+    bench.command()(rca)
+    # A callback keeps the name of a benchmark on the command line while there is only one.
+    bench.callback()(_bench)
+    app.add_typer(bench, name="bench")
+
+
+def _bench() -> None:
+    """Benchmarks, each with its peers in the same run."""
 
 
 def demo(

@@ -19,6 +19,9 @@ MIN_GAIN = 0.02
 EVIDENCE = 30.0
 """A cause must explain this many times what chance explains of a single combination."""
 
+WHOLE = 0.8
+"""All leaves moved by one factor where that explains at least this share of all deviation."""
+
 RIVAL = 0.6
 """A combination that scores at least this share of the best one's score is its rival."""
 
@@ -74,43 +77,55 @@ def attribute(table: LeafTable, *, top: int = 3, rivals: bool = False) -> tuple[
 
     The combination with the greatest score (see Scan) is taken, its leaves are set aside, and the search goes on while
     a further one explains enough, by itself and beside the first. () where nothing moved beyond noise; {} alone where
-    no combination explains more than all leaves moving by one factor. With `rivals`, the answers that the data cannot
-    well tell from the best one stand in the list by their scores; without, the answers are disjoint.
+    all leaves moved by one factor. With `rivals`, the answers that the data cannot well tell from the best one stand
+    in the list by their scores; without, the answers are disjoint.
 
     Source: see Scan for the score; setting explained leaves aside as in Kalander, "RiskLoc", 2022.
     """
     leaves = deviations(table.actual, table.expected, table.weight)
     scan = Scan(table.codes, {name: len(values) for name, values in table.values.items()}, leaves)
-    least = MIN_SHARE * leaves.explainable
+    search = _Search(scan, leaves)
+    causes = search.causes(top)
+    if not causes:
+        return ()
     answers = _Answers(table, scan, leaves)
-    left = float((leaves.weight * leaves.relative**2).sum())
-    count = int(np.count_nonzero(leaves.weight))
-    causes: list[Cell] = []
-    while len(causes) < top:
-        best = scan.best(least_amount=least)
-        if best is None or best.gain < _enough(causes, leaves.noise, (left - best.gain) / max(1, count)):
-            break
-        causes.append(best)
-        if not scan.dims(best):
-            break
-        left -= best.gain
-        scan.set_aside(scan.rows(best))
     found = [answers.of(cell) for cell in causes]
-    if rivals and found:
-        scan.put_back(scan.rows(causes[0]))
-        near = scan.above(RIVAL * causes[0].score, least_amount=least)
-        found = _listed(found, [answers.of(cell, rival=True) for cell in near])
-    return tuple(found[:top])
+    return tuple(_listed(found, [answers.of(cell, rival=True) for cell in search.near] if rivals else [])[:top])
 
 
-def _enough(causes: list[Cell], noise: float, unexplained: float) -> float:
-    """The gain that the next cause needs.
+class _Search:
+    """The search for causes, one after the other; `near` are the rivals of the first."""
 
-    Where most leaves belong to a cause, the noise read from the leaves is too great; what the cause leaves unexplained
-    is then the better measure.
-    """
-    by_chance = EVIDENCE * min(noise, max(0.0, unexplained))
-    return max(by_chance, MIN_GAIN * causes[0].gain) if causes else by_chance
+    def __init__(self, scan: Scan, leaves: Deviations) -> None:
+        self.near: list[Cell] = []
+        self._scan, self._noise = scan, leaves.noise
+        self._least = MIN_SHARE * leaves.explainable
+        self._left = float((leaves.weight * leaves.relative**2).sum())
+        self._count = max(1, int(np.count_nonzero(leaves.weight)))
+
+    def causes(self, top: int) -> list[Cell]:
+        whole, best = self._scan.whole(), self._scan.best(least_amount=self._least)
+        if whole.gain > max(WHOLE * self._left, best.gain if best else 0.0, self._by_chance(whole)):
+            return [whole]
+        found: list[Cell] = []
+        while best is not None and best.gain > max(MIN_GAIN * found[0].gain if found else 0.0, self._by_chance(best)):
+            if not found:
+                self.near = self._scan.above(RIVAL * best.score, least_amount=self._least)
+            found.append(best)
+            if len(found) == top:
+                break
+            self._left -= best.gain
+            self._scan.set_aside(self._scan.rows(best))
+            best = self._scan.best(least_amount=self._least)
+        return found
+
+    def _by_chance(self, cell: Cell) -> float:
+        """The gain that noise alone does not reach.
+
+        Where most leaves belong to a cause, the noise that was read from the leaves is too great; what the cause
+        leaves unexplained is then the better measure.
+        """
+        return EVIDENCE * min(self._noise, max(0.0, self._left - cell.gain) / self._count)
 
 
 def _listed(causes: list[Culprit], near: list[Culprit]) -> list[Culprit]:
@@ -137,9 +152,7 @@ class _Answers:
     def of(self, cell: Cell, *, rival: bool = False) -> Culprit:
         row = int(self._scan.rows(cell)[0])
         return Culprit(
-            dims={
-                name: self._table.values[name][int(self._table.codes[name][row])] for name in self._scan.dims(cell)
-            },
+            dims={name: self._table.values[name][int(self._table.codes[name][row])] for name in self._scan.dims(cell)},
             explained=cell.amount / self._change if self._change else 0.0,
             score=cell.score / max(self._beyond_noise, cell.score) if cell.score > 0 else 0.0,
             change=cell.amount,

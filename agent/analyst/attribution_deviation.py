@@ -83,7 +83,7 @@ def _variance(deviation: Floats) -> float:
 
 
 def _softening(relative: Floats, size: Floats) -> float:
-    """k of s (1 + k / size), from the variance among the smallest quarter and among the larger half."""
+    """The k of s (1 + k / size), from the variance among the smallest quarter and among the larger half."""
     low, median = np.quantile(size, [0.25, 0.5])
     small, large = size <= low, size >= median
     of_small, of_large = _variance(relative[small]), _variance(relative[large])

@@ -66,17 +66,21 @@ class Scan:
         ]
 
     def dims(self, cell: Cell) -> tuple[str, ...]:
-        """The dimensions of a combination; () for the whole."""
+        """The dimensions of a combination, () for the whole."""
         return self._sums[cell.cuboid].dims
 
     def rows(self, cell: Cell) -> Codes:
         """The leaves of a combination, also those that were set aside."""
         return np.flatnonzero(self._sums[cell.cuboid].group == cell.number)
 
+    def whole(self) -> Cell:
+        """All leaves together."""
+        return self._cell(0, 0, *self._merits(0, 0.0))
+
     def best(self, *, least_amount: float) -> Cell | None:
         """The combination of the greatest score among those that changed by so much, or None."""
         found: Cell | None = None
-        for cuboid in range(len(self._sums)):
+        for cuboid in range(1, len(self._sums)):
             gain, score = self._merits(cuboid, least_amount)
             number = int(np.argmax(score))
             if score[number] > (found.score if found else 0.0):
@@ -84,9 +88,9 @@ class Scan:
         return found
 
     def above(self, score: float, *, least_amount: float) -> list[Cell]:
-        """Every combination of at least this score, best first; of those over the same leaves the simplest."""
+        """Every combination of at least this score, best first; of those over equal leaves the simplest."""
         cells: dict[tuple[float, float], Cell] = {}
-        for cuboid, sums in enumerate(self._sums):
+        for cuboid, sums in enumerate(self._sums[1:], start=1):
             gains, scores = self._merits(cuboid, least_amount)
             for number in np.flatnonzero(scores >= score).tolist():
                 same_leaves = (round(float(sums.weight[number]), 9), round(float(gains[number]), 9))
@@ -95,20 +99,13 @@ class Scan:
 
     def set_aside(self, rows: Codes) -> None:
         """Let leaves count no more."""
-        self._add(rows, sign=-1.0)
-
-    def put_back(self, rows: Codes) -> None:
-        """Let leaves count again that were set aside."""
-        self._add(rows, sign=1.0)
-
-    def _add(self, rows: Codes, *, sign: float) -> None:
-        rows = rows[self._aside[rows] == (sign > 0)]
-        self._aside[rows] = sign < 0
-        weight, moved, amount = (sign * column[rows] for column in self._columns)
+        rows = rows[~self._aside[rows]]
+        self._aside[rows] = True
+        taken = [column[rows] for column in self._columns]
         for sums in self._sums:
             group, cells = sums.group[rows], len(sums.weight)
-            for into, column in ((sums.weight, weight), (sums.moved, moved), (sums.amount, amount)):
-                into += total_by(group, column, cells)
+            for kept, column in zip((sums.weight, sums.moved, sums.amount), taken, strict=True):
+                np.subtract(kept, total_by(group, column, cells), out=kept)
 
     def _cell(self, cuboid: int, number: int, gain: Floats, score: Floats) -> Cell:
         return Cell(cuboid, number, float(gain[number]), float(score[number]), float(self._sums[cuboid].amount[number]))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.entrypoints import (
+    cmd_attribute,
     cmd_audit,
     cmd_connect,
     cmd_decide,
@@ -44,7 +45,18 @@ def root(
     context.obj = Options(config=config, data_dir=data_dir)
 
 
-for part in (cmd_operate, cmd_connect, cmd_usage, cmd_export, cmd_decide, cmd_report, cmd_policy, cmd_audit, cmd_lab):
+for part in (
+    cmd_operate,
+    cmd_connect,
+    cmd_usage,
+    cmd_export,
+    cmd_decide,
+    cmd_report,
+    cmd_policy,
+    cmd_audit,
+    cmd_lab,
+    cmd_attribute,
+):
     part.register(app)
 for entry in sorted(entry_points(group="bursar.commands"), key=lambda entry: entry.name):
     entry.load()(app)

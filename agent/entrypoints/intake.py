@@ -19,7 +19,7 @@ from agent.entrypoints.bodies import Unusable, json_value, read_body, unpacked
 from agent.guard import guard_publisher
 from agent.steps.collect import take_in
 from store.errors import BadInput, BursarError
-from store.ledger.guard_rules import ProxyReport
+from store.ledger.guard_values import ProxyReport
 from store.model.usage import Intake
 from tools.actuators.guard_rules import SignedRules
 from tools.sources.litellm import LiteLLMSource

@@ -29,6 +29,8 @@ BATCH = 20
 REFUSED_AGAIN = timedelta(minutes=10)
 CLOCK_DRIFT = timedelta(hours=1)
 """How far our clock and Slack's may differ when a message is looked up."""
+RECENT = timedelta(days=1)
+"""Summaries and the like that are older than this when Slack is first connected are not told."""
 _LONGEST_PAUSE_SECONDS = 60.0
 _REMEDY_KINDS = frozenset({"observed", "approval_requested", "applied_by_rule", "escalation", "remedy_changed"})
 _ASKING = frozenset({"approval_requested", "escalation"})
@@ -105,6 +107,8 @@ class _Teller:
     def tell(self, row: OutboxRow) -> str:
         if row.kind in _REMEDY_KINDS:
             return self._of_remedy(row)
+        if row.created_at < self.connected_at - RECENT:
+            return ""
         if row.kind == "weekly_summary":
             return self._week(row)
         if row.kind == "kill_switch":
@@ -129,7 +133,8 @@ class _Teller:
             if refused.code not in _GONE:
                 raise
             log.warning("%s: the thread of %s is gone; its news stand in the channel", refused, incident.id)
-            return self._alone(row, f"{incident.id} ({incident.scope.text}): {says}", root.channel)
+            decide = f" To decide: bursar approve or reject {card.target}" if "approve" in card.buttons else ""
+            return self._alone(row, f"{incident.id} ({incident.scope.text}): {says}{decide}", root.channel)
         return _text(reply)
 
     def _card(self, incident: Incident) -> Card:

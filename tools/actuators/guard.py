@@ -4,18 +4,18 @@ What we ask for is read from the book. Whether traffic meets it is asked of the 
 guard answers in its pre-call hook, and the ETag that every live proxy reports.
 """
 
-import json
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from store.errors import BadInput, BursarError
-from store.ledger.guard_rules import Changed, Held, SeenProxy, Slot, slot_of
+from store.ledger.guard_values import Changed, Held, SeenProxy, Slot, slot_of
 from store.model.canonical import canonical_json
 from store.model.ports import Applied, Capabilities, Clock, Observed, Preview, Probed, Unreadable
-from store.model.remedy import Action, ActionKind, BlockKey, SetModelAlias, SetOutputCap, SetPromptCache, Settings
+from store.model.remedy import Action, ActionKind, SetModelAlias, Settings
 from store.model.usage import iso
+from tools.actuators.guard_probe import decision_in, meets
 from tools.actuators.guard_rules import GuardPublisher, Issues, request_dims
 from tools.actuators.settings import GuardSettings
 from tools.actuators.signing import Signer
@@ -176,7 +176,7 @@ class GuardGateway:
             against = _behind(proxy, etag, marker)
             if against is not None:
                 return Probed(status="no", detail=f"proxy {proxy.report.proxy_id} {against}")
-        if not _meets(action, marker, decision):
+        if not meets(action, marker, decision):
             return Probed(status="no", detail="a request of the target does not meet the rule at the proxy")
         return Probed(status="yes")
 
@@ -213,7 +213,7 @@ class GuardGateway:
         sealed = self._signer.seal(canonical_json(asked))
         route = self._settings.probe_route
         answer = proxy.call("POST", route, json=body, headers={"x-bursar-probe": sealed})
-        return _decision(answer.body, f"POST {proxy.base_url}{route}: {answer.status}")
+        return decision_in(answer.body, f"POST {proxy.base_url}{route}: {answer.status}")
 
 
 def _applied(change: Callable[[], Changed]) -> Applied:
@@ -234,37 +234,6 @@ def _behind(proxy: SeenProxy, etag: str, marker: str) -> str | None:
     if refused:
         return f"will not follow the rule: {refused[0]}"
     return None if proxy.report.etag == etag else "has not fetched the rules yet"
-
-
-def _decision(body: bytes, what: str) -> dict[str, Any]:
-    """What the guard would do, out of its answer to a probe; LiteLLM wraps it in an error body of the route's shape."""
-    try:
-        found = json.loads(json.loads(body)["error"]["message"])["decision"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("rules"), list):
-        raise NoAnswer(f"{what}: it was not the guard that answered; is it mounted there?")
-    return found
-
-
-def _meets(action: Action, marker: str, decision: dict[str, Any]) -> bool:
-    """Whether the request met our rule, and it did what it is for; a refusal by a stricter rule hides the rest."""
-    if marker not in decision["rules"]:
-        return False
-    if decision.get("verdict") == "refuse":
-        return True
-    match action:
-        case SetModelAlias():
-            return bool(decision.get("model") == action.to_model)
-        case SetOutputCap():
-            cap = decision.get("max_tokens")
-            return isinstance(cap, int) and cap <= action.max_tokens
-        case SetPromptCache():
-            return bool(decision.get("cache") == action.ttl)
-        case BlockKey():
-            return False
-        case _:
-            return bool(decision.get("limit"))
 
 
 def _words(action: Action, value: Settings) -> str:

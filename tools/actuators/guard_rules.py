@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from store.ledger.guard_rules import Held, Issue
+from store.ledger.guard_values import Held, Issue
 from store.model.canonical import canonical_json
 from store.model.remedy import ActionKind
 from store.model.usage import Scope, iso

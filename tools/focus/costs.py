@@ -31,10 +31,10 @@ def charges(
     """
     rates = [Decimal(rate) for rate in _rates(price, tier, speed)]
     exact = [n * rate / PER for n, rate in zip(tokens, rates, strict=True)]
-    if price is not None and abs(sum(exact) - cost_nanos) <= max(1, requests):
+    if price is not None and abs(sum(exact, Decimal(0)) - cost_nanos) <= max(1, requests):
         return [Charge(rate / NANOS_PER_USD, nanos / NANOS_PER_USD) for rate, nanos in zip(rates, exact, strict=True)]
     # Without any price the tokens themselves are the best weights: then nothing of the cost is lost.
-    weights = exact if sum(exact) > 0 else [Decimal(n) for n in tokens]
+    weights = exact if any(exact) else [Decimal(n) for n in tokens]
     return [_average(n, nanos) for n, nanos in zip(tokens, shared(cost_nanos, weights), strict=True)]
 
 

@@ -24,6 +24,7 @@ _DAY = timedelta(days=1)
 
 TEXTS = (
     *("BillingAccountId", "BillingAccountName", "BillingCurrency", "ChargeCategory", "ChargeClass"),
+    *("CommitmentDiscountId", "CommitmentDiscountStatus", "PricingCurrency"),
     *("ChargeDescription", "ChargeFrequency", "ConsumedUnit", "InvoiceId", "InvoiceIssuerName", "PricingCategory"),
     *("PricingUnit", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName", "ServiceSubcategory", "SkuId"),
     *("SkuMeter", "SkuPriceDetails", "SkuPriceId", "SubAccountId", "SubAccountName", "Tags"),
@@ -31,7 +32,8 @@ TEXTS = (
 MOMENTS = ("BillingPeriodEnd", "BillingPeriodStart", "ChargePeriodEnd", "ChargePeriodStart")
 NUMBERS = (
     *("BilledCost", "ConsumedQuantity", "ContractedCost", "ContractedUnitPrice", "EffectiveCost", "ListCost"),
-    *("ListUnitPrice", "PricingQuantity"),
+    *("ListUnitPrice", "PricingCurrencyContractedUnitPrice", "PricingCurrencyEffectiveCost"),
+    *("PricingCurrencyListUnitPrice", "PricingQuantity"),
 )
 OUR_OWN = ("x_App", "x_Environment", "x_Provider", "x_ServiceTier", "x_Speed", "x_Team", "x_Unpriced")
 COLUMNS = (*sorted((*TEXTS, *MOMENTS, *NUMBERS)), *OUR_OWN)
@@ -128,12 +130,7 @@ def _token_row(group: _Group, token_class: str, tokens: int, charge: Charge, eff
         "ConsumedUnit": "Tokens",
         "PricingQuantity": Decimal(tokens) / PER,
         "PricingUnit": f"{PER} Tokens",
-        "ListUnitPrice": charge.unit_price,
-        "ContractedUnitPrice": charge.unit_price,
-        "ListCost": charge.cost,
-        "ContractedCost": charge.cost,
-        "BilledCost": effective,
-        "EffectiveCost": effective,
+        **_money(charge, effective),
         "ChargeDescription": f"{dims['model']}: {meter.meter}",
         "SkuId": sku,
         "SkuMeter": meter.meter,
@@ -153,17 +150,27 @@ def _request_row(group: _Group) -> FocusRow:
         "ConsumedUnit": "Requests",
         "PricingQuantity": Decimal(group.requests),
         "PricingUnit": "Requests",
-        "ListUnitPrice": unit,
-        "ContractedUnitPrice": unit,
-        "ListCost": cost,
-        "ContractedCost": cost,
-        "BilledCost": cash,
-        "EffectiveCost": cash,
+        **_money(Charge(unit, cost), cash),
         "ChargeDescription": f"{dims['model']}: Requests",
         "SkuId": sku,
         "SkuMeter": "Requests",
         "SkuPriceId": f"{sku}/{dims['service_tier']}/{dims['speed']}",
         "SkuPriceDetails": canonical_json(model_details(dims["model"])),
+    }
+
+
+def _money(charge: Charge, effective: Decimal) -> FocusRow:
+    """Priced and billed in USD; the price book holds what was agreed, so list and contract are one."""
+    return {
+        "ListUnitPrice": charge.unit_price,
+        "ContractedUnitPrice": charge.unit_price,
+        "PricingCurrencyListUnitPrice": charge.unit_price,
+        "PricingCurrencyContractedUnitPrice": charge.unit_price,
+        "ListCost": charge.cost,
+        "ContractedCost": charge.cost,
+        "BilledCost": effective,
+        "EffectiveCost": effective,
+        "PricingCurrencyEffectiveCost": effective,
     }
 
 
@@ -184,8 +191,11 @@ def _shared_columns(group: _Group) -> FocusRow:
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": iso(day.start),
         "ChargePeriodEnd": iso(day.end),
+        "CommitmentDiscountId": None,
+        "CommitmentDiscountStatus": None,
         "InvoiceId": None,
         "InvoiceIssuerName": service.provider,
+        "PricingCurrency": "USD",
         "PricingCategory": "Other" if group.cost_nanos and not group.cash_nanos else "Standard",
         "ProviderName": service.provider,
         "PublisherName": developer,

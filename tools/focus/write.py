@@ -80,7 +80,9 @@ def _batches(rows: Iterable[FocusRow]) -> Iterator[list[FocusRow]]:
 
 def _cell(value: str | Decimal | None) -> str:
     if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
+        plain = format(value.normalize(), "f")
+        # With a point always: readers that guess types from the first rows must not guess integers.
+        return plain if "." in plain else f"{plain}.0"
     return value or ""
 
 

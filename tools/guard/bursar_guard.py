@@ -218,6 +218,11 @@ def _rule(row: Mapping[str, Any]) -> Rule:
     missing = [name for name in _NEEDS[kind] if action.get(name) in (None, "")]
     if len(missing) == len(_NEEDS[kind]) or (missing and kind != "set_rate_limit"):
         raise Refused(f"{kind} lacks {' and '.join(missing)}")
+    for name in _LOWEST_KEYS & set(action):
+        if action[name] is not None and (type(action[name]) is not int or action[name] < 1):
+            raise Refused(f"{name} must be a whole number above 0, not {action[name]!r}")
+    if kind == "set_prompt_cache" and action["ttl"] not in ("5m", "1h", "off"):
+        raise Refused(f"ttl must be 5m, 1h or off, not {action['ttl']!r}")
     return Rule(
         remedy_id=str(row["remedy_id"]),
         revision=int(row["revision"]),
@@ -1013,6 +1018,7 @@ class RuleBook:
         self._live: tuple[Live, ...] = ()
         self._switch = (-math.inf, False)
         self.ceiling = Ceiling()
+        self._ceiling_stamp = (0, 0, 0)
         self.refused: list[dict[str, str]] = []
         self.refresh()
         self._load()
@@ -1087,9 +1093,16 @@ class RuleBook:
         if path is None:
             return Ceiling()
         try:
-            return read_ceiling(path.read_text(encoding="utf-8"))
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if stamp != self._ceiling_stamp:  # YAML in Python is slow, and requests wait for the interpreter meanwhile
+                ceiling = read_ceiling(path.read_text(encoding="utf-8"))
+                self._ceiling_stamp = stamp
+                return ceiling
+            return self.ceiling  # noqa: TRY300  # both returns belong to a file that could be read
         except (OSError, UnicodeDecodeError, Refused) as error:
             complain(f"nothing is allowed: {error}")
+            self._ceiling_stamp = (0, 0, 0)
             return Ceiling(missing=f"the ceiling file cannot be used: {error}"[:300])
 
     def _load(self) -> None:

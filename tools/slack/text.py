@@ -12,11 +12,12 @@ _LOOK_ALIKE = str.maketrans(
         "`": "ˋ",  # code
         "*": "∗",  # bold
         "~": "∼",  # struck out
-        "@": "＠",  # a mention, where a client still links names
         "#": "＃",  # a channel
         "|": "¦",  # the label of a link
     }
 )
+_MENTION = re.compile(r"(?<!\w)@|@(?!\d)")
+"""REMEDY@REVISION stays, so that it can be copied to the command line."""
 _LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ADDRESS = re.compile(r":(?=//)|(?<=mailto):", re.IGNORECASE)
 _HOST_DOT = re.compile(r"(?<=[^\W_])\.(?=[^\W\d_]{2,})|(?<=www)\.", re.IGNORECASE)
@@ -32,7 +33,7 @@ def safe(text: str, limit: int) -> str:
     Text that is cut ends in "…"; text of which nothing is left becomes "(empty)".
     """
     line = _line(text, limit).translate(_LOOK_ALIKE)
-    line = _LONE_UNDERSCORE.sub("ˍ", line)
+    line = _LONE_UNDERSCORE.sub("ˍ", _MENTION.sub("＠", line))
     line = _HOST_DOT.sub("․", _ADDRESS.sub("∶", line))
     return entities(_EMOJI.sub("∶", line))
 

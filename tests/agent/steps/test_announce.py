@@ -229,6 +229,9 @@ def test_a_deleted_thread_is_not_the_end(scene: Scene) -> None:
     assert scene.announce() == 1
     (alone,) = scene.slack.roots()
     assert alone["text"].startswith("inc-1 (team=search): Nobody decided in time")
+    scene.file(revision=2)
+    scene.announce()
+    assert scene.slack.roots()[1]["text"].endswith("To decide: bursar approve or reject rem-1@2")
 
 
 def test_escalations_are_told_in_the_thread(scene: Scene) -> None:
@@ -241,6 +244,16 @@ def test_escalations_are_told_in_the_thread(scene: Scene) -> None:
     (reply,) = scene.slack.replies(root)
     assert reply["text"] == "Still waiting for a decision: 25 % of the time is over."
     assert "<@U0ANN>" in json.dumps(reply["blocks"])
+
+
+def test_old_news_are_not_told_when_slack_is_connected(scene: Scene) -> None:
+    """A kill switch that was turned two days ago."""
+    scene.ledger.set_kill_switch(True, by="ann", reason="")
+    scene.clock.turn(days=2)
+    scene.ledger.set_kill_switch(False, by="ann", reason="")
+    assert scene.announce() == 2
+    (root,) = scene.slack.roots()
+    assert "The kill switch is off" in root["text"]
 
 
 @pytest.mark.parametrize(("verdict", "told"), [("ask", 1), ("observe", 0)])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from store.ledger.guard_rules import Held, ProxyReport, RefusedRule, Slot
+from store.ledger.guard_values import Held, ProxyReport, RefusedRule, Slot
 from store.ledger.ledger import Ledger, open_ledger
 from store.model.usage import Scope
 from tests.store.ledger.examples import T0, HandClock

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from agent.entrypoints.intake import GuardDesk, build_intake
 from store.errors import BadInput, StorageFailed
-from store.ledger.guard_rules import Changed, Held, Issue, SeenProxy, Slot, slot_of
+from store.ledger.guard_values import Changed, Held, Issue, SeenProxy, Slot, slot_of
 from store.ledger.ledger import Ledger, open_ledger
 from store.model.remedy import Action, Settings
 from store.model.usage import Intake

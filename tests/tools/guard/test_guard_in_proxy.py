@@ -425,7 +425,7 @@ def _check_refusal(rig: Rig, app: Caller, path: str, sent: dict[str, Any]) -> No
 
 
 def test_the_hook_takes_less_than_a_millisecond(rig: Rig, record_property: Callable[[str, object], None]) -> None:
-    """5,000 calls with 50 rules inside the proxy: p99 below 1 ms of its thread, so that a busy machine changes nothing."""
+    """5,000 calls with 50 rules inside the proxy: p99 below 1 ms of processor time (a busy machine adds waits)."""
     app = Caller(rig, "openai")
     rules = [rule("set_rate_limit", {"team": "search", "app": f"a{n}"}, requests_per_minute=10**6) for n in range(40)]
     own = [rule("set_rate_limit", app.scope, requests_per_minute=10**6) for _ in range(9)]

@@ -66,6 +66,9 @@ def test_any_changed_byte_breaks_the_signature(place: int, flip: int) -> None:
         (rule("set_rate_limit", {"team": "a"}, requests_per_minute=None, tokens_per_minute=None), "lacks"),
         (rule("set_model_alias", {"team": "a"}, from_model="x"), "lacks to_model"),
         (rule("block_key", {}, blocked=True), "block everything"),
+        (rule("set_output_cap", {"team": "a"}, max_tokens="64"), "whole number"),
+        (rule("set_session_cap", {"team": "a"}, max_calls=0), "whole number"),
+        (rule("set_prompt_cache", {"team": "a"}, ttl="2d"), "5m, 1h or off"),
     ],
 )
 def test_an_unclear_rule_is_left_out_and_named(row: Json, why: str) -> None:
@@ -331,7 +334,7 @@ BODY = st.dictionaries(
 
 
 @given(BODY)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_changes_take_any_body(body: Json) -> None:
     """Bodies are hostile: whatever their shape, the changes are made or not, without a fault, and never in place."""
     before = json.dumps(body)

@@ -135,7 +135,8 @@ def test_people_see_what_was_written() -> None:
     assert note_message("Rejected by ann: R&D expects 3 < 5, at 08:00:00Z.").text == (
         "Rejected by ann: R&amp;D expects 3 &lt; 5, at 08:00:00Z."
     )
-    assert note_message("session_cap for app=search_api").text == "session_cap for app=search_api"
+    for text in ("session_cap for app=search_api", "bursar approve rem-3f9a@12"):
+        assert note_message(text).text == text
 
 
 def test_long_lists_say_how_much_is_missing() -> None:
