@@ -59,6 +59,10 @@ class ScheduleSettings(_Part):
     tick_seconds: int = Field(default=60, ge=1)
     source_delay_seconds: int = Field(default=300, ge=0)
     """A bucket is judged this long after its end."""
+    retry_seconds: int = Field(default=60, ge=1)
+    """Between two looks at a change that is not settled; a person is called after three in vain."""
+    claim_seconds: int = Field(default=120, ge=20)
+    """What a process held when it died is taken up after so long; a call to a gateway gives up after 10 s."""
     weekly: WeeklySettings = WeeklySettings()
 
 

@@ -13,14 +13,14 @@ from store.model.usage import NONE, Scope
 class BlockKeyParams(Params):
     """The lease is a week by default: time to rotate the key before it answers again."""
 
-    lease_hours: int = Field(default=168, ge=1, le=168)
+    lease_hours: float = Field(default=168, ge=0.01, le=168)
 
 
 class BlockKeyPlaybook(Playbook):
     """Blocks a key that behaves as if it were in other hands.
 
     Fits: a leaked or stolen key. A person always decides; Bursar never blocks a key by itself.
-    Parameters: `lease_hours` (1 to 168).
+    Parameters: `lease_hours` (0.01 to 168).
     Risk: high. Everything that uses the key stops.
     Undo: the key is unblocked. Rotate it first: when the lease ends, the old key would answer again.
     Verified: half of the replayed share of the excess is gone within an hour; refusals on the key are expected.

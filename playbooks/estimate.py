@@ -59,7 +59,7 @@ def draft(
         quality_note=quality_note,
         undo_note=undo_note,
         check=check_for(replayed, excess_nanos=case.excess_nanos),
-        lease_seconds=params.lease_hours * HOUR,
+        lease_seconds=params.lease_seconds,
     )
 
 

@@ -31,7 +31,7 @@ class ModelDowngrade(Playbook):
 
     Fits: spend that rose because each request became dearer (a switched model, more reasoning, a longer context, a
     dearer context tier) and the previous state cannot be restored.
-    Parameters: `max_steps` (1 or 2) down the family, `min_saving_share` (0.05 to 0.95), `lease_hours` (1 to 168).
+    Parameters: `max_steps` (1 or 2) down the family, `min_saving_share` (0.05 to 0.95), `lease_hours` (0.01 to 168).
     Risk: medium. Answers get worse on hard tasks.
     Undo: the alias is removed; the larger model answers again.
     Verified: half of the replayed share of the excess is gone within an hour and errors have not risen.

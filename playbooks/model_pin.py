@@ -17,14 +17,14 @@ from store.model.usage import NONE, RecordTable
 class ModelPinParams(Params):
     """The lease is a week by default: somebody must decide which model it shall be."""
 
-    lease_hours: int = Field(default=168, ge=1, le=168)
+    lease_hours: float = Field(default=168, ge=0.01, le=168)
 
 
 class ModelPin(Playbook):
     """Answers the requests for the new model by the one that it displaced.
 
     Fits: a silent model switch, a dearer fallback, a new model whose tokenizer counts more.
-    Parameters: `lease_hours` (1 to 168).
+    Parameters: `lease_hours` (0.01 to 168).
     Risk: medium. Whoever wanted the new model loses it for a while.
     Undo: the alias is removed; the new model answers again.
     Verified: half of the replayed share of the excess is gone within an hour and errors have not risen.

@@ -30,7 +30,7 @@ class NotifyPlaybook(Playbook):
     """Tells the owner what was found and changes nothing; always among the proposals.
 
     Fits: every cause; the first choice for organic growth, a price change, a telemetry fault and an unknown cause.
-    Parameters: `lease_hours` (1 to 168), without effect.
+    Parameters: `lease_hours` (0.01 to 168), without effect.
     Risk: low. The spend goes on.
     Undo: there is nothing to undo.
     Verified: there is nothing to verify.
@@ -61,5 +61,5 @@ class NotifyPlaybook(Playbook):
             quality_note="Nothing changes.",
             undo_note="There is nothing to undo.",
             check=Check(window_seconds=HOUR, min_reduction=0.0),
-            lease_seconds=params.lease_hours * HOUR,
+            lease_seconds=params.lease_seconds,
         )

@@ -27,7 +27,7 @@ class OutputCap(Playbook):
 
     Fits: answers that run to the end of the limit.
     Parameters: `multiple` (1.1 to 10) of the normal p95 of output tokens, `floor_tokens` (64 to 32,000),
-    `lease_hours` (1 to 168).
+    `lease_hours` (0.01 to 168).
     Risk: medium. Long answers are cut, and users may ask again.
     Undo: the cap is removed; the next answer may be as long as before.
     Verified: half of the replayed share of the excess is gone within an hour and errors have not risen.

@@ -85,8 +85,13 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    lease_hours: int = Field(default=24, ge=1, le=168)
-    """How long the change lasts before it is returned by itself."""
+    lease_hours: float = Field(default=24, ge=0.01, le=168)
+    """How long the change lasts before it is returned by itself; 0.01 is 36 seconds."""
+
+    @property
+    def lease_seconds(self) -> int:
+        """The same in whole seconds."""
+        return round(self.lease_hours * HOUR)
 
 
 class Draft(BaseModel):

@@ -25,7 +25,7 @@ class PromptCache(Playbook):
 
     Fits: a prefix that changes with every call and is written to the cache each time (out, until the prompt is
     mended), reuse gaps longer than the lifetime (1 hour), a write premium that no read earns back.
-    Parameters: `min_saving_share` (0.01 to 0.9) that the replay must show, `lease_hours` (1 to 168).
+    Parameters: `min_saving_share` (0.01 to 0.9) that the replay must show, `lease_hours` (0.01 to 168).
     Risk: medium. A breakpoint in the wrong place costs the write premium; answers do not change.
     Undo: the application's own breakpoints are sent on as they are.
     Verified: half of the replayed share of the excess is gone within an hour and errors have not risen.

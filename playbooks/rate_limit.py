@@ -27,7 +27,7 @@ class RateLimit(Playbook):
 
     Fits: a retry storm, one end user who burns the budget, a backfill in the wrong lane.
     Parameters: `multiple` (1 to 10) of the normal p95 of requests per minute, `floor_per_minute` (1 to 10,000),
-    `lease_hours` (1 to 168).
+    `lease_hours` (0.01 to 168).
     Risk: low. It can throttle real users in an outage, and delay a job.
     Undo: the limit is removed; the next minute's requests pass.
     Verified: half of the replayed share of the excess is gone within an hour, errors flat, refusals as replayed.

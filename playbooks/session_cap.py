@@ -29,7 +29,7 @@ class SessionCap(Playbook):
 
     Fits: an agent that calls itself again and again, or spawns sub-agents without end.
     Parameters: `multiple` (1.2 to 10) of the normal p99 of calls per session, `floor_calls` (5 to 1000),
-    `unknown_calls` (20 to 10,000), `lease_hours` (1 to 168).
+    `unknown_calls` (20 to 10,000), `lease_hours` (0.01 to 168).
     Risk: low. It can stop a legitimate long task; other sessions go on.
     Undo: the cap is removed; stopped sessions may call again at once.
     Verified: half of the replayed share of the excess is gone within an hour and errors have not risen.

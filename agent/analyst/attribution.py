@@ -16,13 +16,13 @@ MIN_SHARE = 0.02
 MIN_GAIN = 0.02
 """A further cause must explain at least this share of what the first one explains."""
 
-EVIDENCE = 30.0
+EVIDENCE = 40.0
 """A cause must explain this many times what chance explains of a single combination."""
 
 WHOLE = 0.8
 """All leaves moved by one factor where that explains at least this share of all deviation."""
 
-RIVAL = 0.6
+RIVAL = 0.7
 """A combination that scores at least this share of the best one's score is its rival."""
 
 
@@ -44,7 +44,8 @@ class Culprit(NamedTuple):
     """A combination ({}: the whole moved as one), the share of the total change that it explains, its score in [0, 1],
     and its own change (of a ratio: of the numerator).
 
-    A `rival` is no further cause: it explains the best one's change nearly as well.
+    Where causes cross, the leaves that they share count for the earlier one. A `rival` is no further cause: it
+    explains the change of the best one nearly as well.
     """
 
     dims: dict[str, str]
@@ -100,12 +101,14 @@ class _Search:
         self.near: list[Cell] = []
         self._scan, self._noise = scan, leaves.noise
         self._least = MIN_SHARE * leaves.explainable
-        self._left = float((leaves.weight * leaves.relative**2).sum())
+        self._square = leaves.weight * leaves.relative**2
         self._count = max(1, int(np.count_nonzero(leaves.weight)))
 
     def causes(self, top: int) -> list[Cell]:
+        """Up to `top` causes, in the order of their scores when found; the whole alone where it moved as one."""
         whole, best = self._scan.whole(), self._scan.best(least_amount=self._least)
-        if whole.gain > max(WHOLE * self._left, best.gain if best else 0.0, self._by_chance(whole)):
+        as_one = max(WHOLE * float(self._square.sum()), best.gain if best else 0.0)
+        if whole.gain > max(as_one, self._by_chance(whole)):
             return [whole]
         found: list[Cell] = []
         while best is not None and best.gain > max(MIN_GAIN * found[0].gain if found else 0.0, self._by_chance(best)):
@@ -114,8 +117,9 @@ class _Search:
             found.append(best)
             if len(found) == top:
                 break
-            self._left -= best.gain
-            self._scan.set_aside(self._scan.rows(best))
+            rows = self._scan.rows(best)
+            self._scan.set_aside(rows)
+            self._square[rows] = 0.0
             best = self._scan.best(least_amount=self._least)
         return found
 
@@ -125,7 +129,7 @@ class _Search:
         Where most leaves belong to a cause, the noise that was read from the leaves is too great; what the cause
         leaves unexplained is then the better measure.
         """
-        return EVIDENCE * min(self._noise, max(0.0, self._left - cell.gain) / self._count)
+        return EVIDENCE * min(self._noise, max(0.0, float(self._square.sum()) - cell.gain) / self._count)
 
 
 def _listed(causes: list[Culprit], near: list[Culprit]) -> list[Culprit]:

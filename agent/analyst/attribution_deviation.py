@@ -87,7 +87,7 @@ def _softening(relative: Floats, size: Floats) -> float:
     low, median = np.quantile(size, [0.25, 0.5])
     small, large = size <= low, size >= median
     of_small, of_large = _variance(relative[small]), _variance(relative[large])
-    per_small, per_large = float(np.mean(1 / size[small])), float(np.mean(1 / size[large]))
+    per_small, per_large = 1 / float(np.median(size[small])), 1 / float(np.median(size[large]))
     own = (of_small - of_large) / (per_small - per_large) if per_small > per_large else 0.0
     shared = max(of_large - own * per_large, LEAST_NOISE**2)
     return min(max(0.0, own) / shared, SOFTEST * float(median))

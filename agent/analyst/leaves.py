@@ -10,6 +10,7 @@ from store.model.usage import Cube
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+_CELLS_PER_ROW = 1000
 
 
 class Leaves(NamedTuple):
@@ -57,8 +58,13 @@ def total_by(group: Codes, weights: npt.NDArray[np.generic], size: int = 0) -> F
 
 def group_rows(columns: Sequence[Codes], rows: int) -> tuple[Codes, Codes]:
     """Number the distinct combinations of code columns: (group of each row, first row of each group)."""
-    group = np.zeros(rows, dtype=np.int64)
+    group, cells = np.zeros(rows, dtype=np.int64), 1
     for codes in columns:
-        _, group = np.unique(group * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)
+        size = int(codes.max(initial=0)) + 1
+        if cells * size > _CELLS_PER_ROW * rows:
+            # Numbered anew, in the same order, so that the product never overflows.
+            known, group = np.unique(group, return_inverse=True)
+            cells = len(known)
+        group, cells = group * size + codes, cells * size
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     return group.astype(np.int64), first.astype(np.int64)

@@ -34,7 +34,10 @@ class DetectorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bucket_seconds: int = 3600
-    """Width of a judged bucket; 3600 (default) or 300. A series is never finer than its coarsest source."""
+    """Width of a judged bucket; 3600 (default), 300, or 60 where traffic is little: no rollup keeps minutes.
+
+    A series is never finer than its coarsest source.
+    """
     group_bys: tuple[tuple[str, ...], ...] = DEFAULT_GROUP_BYS
     """Which series are watched: one for every combination of values of each tuple of dimensions."""
     windows_hours: tuple[float, ...] = (1, 3, 12, 24, 72)

@@ -178,13 +178,22 @@ def serve(context: typer.Context) -> None:
     # Here, because the graphs and the web server take a second to load and no other command needs them.
     from agent.app import assemble
     from agent.entrypoints.service import Service
+    from agent.failpoints import from_environment
+    from agent.walk import Pace
 
     settings = options(context).settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with lock_data_dir(settings.data_dir):
         # A random part in the name: host and process id come again after a restart, a lease of theirs must not.
         owner = f"{sockets.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        bursar = assemble(settings, clock=utc_now, owner=owner)
+        pace = Pace(
+            lease_seconds=settings.schedule.claim_seconds,
+            retry_seconds=settings.schedule.retry_seconds,
+            data_delay_seconds=settings.schedule.source_delay_seconds,
+        )
+        # A failpoint is for tests that kill the service; without its variable there is none.
+        failpoint = from_environment(os.environ)
+        bursar = assemble(settings, clock=utc_now, owner=owner, pace=pace, failpoint=failpoint)
         try:
             Service(bursar).run(say=note)
         finally:

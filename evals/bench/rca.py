@@ -14,7 +14,7 @@ from evals.bench.squeeze import MEASURES, NOISES, Setting, Spike, make_spike, se
 Row = dict[str, object]
 Clock = Callable[[], float]
 
-REPORTED_SEED = 20_000
+REPORTED_SEED = 60_000
 """Seeds below were looked at while the method was built; the benchmark reports from here on."""
 
 FAULTS = 5
@@ -26,10 +26,14 @@ PUBLISHED: list[Row] = [
     {"method": "RobustSpot", "data": "rca_rs", "recall_at_3": 0.920, "source": "shaido987/riskloc, run on these cases"},
     {"method": "Adtributor", "data": "rca_rs", "recall_at_3": 0.600, "source": "shaido987/riskloc, run on these cases"},
     {"method": "RiskLoc", "data": "rca_rs", "recall_at_3": 0.0, "source": "shaido987/riskloc, untuned"},
+    {"method": "RobustSpot", "data": "all of RS", "recall_at_3": 0.853, "source": "its publication"},
     {"method": "RiskLoc", "data": "Squeeze B0", "f1": 0.960, "source": "Kalander 2022"},
     {"method": "AutoRoot", "data": "Squeeze B0", "f1": 0.936, "source": "Kalander 2022"},
     {"method": "Adtributor", "data": "Squeeze B0", "f1": 0.186, "source": "Kalander 2022"},
     {"method": "R-Adtributor", "data": "Squeeze B0", "f1": 0.149, "source": "Kalander 2022"},
+    {"method": "RiskLoc", "data": "about 100k leaves", "cpu_seconds": [0.80, 0.85], "source": "another machine"},
+    {"method": "AutoRoot", "data": "about 100k leaves", "cpu_seconds": [1.35, 3.0], "source": "another machine"},
+    {"method": "Adtributor", "data": "about 100k leaves", "cpu_seconds": [0.72, 1.23], "source": "another machine"},
 ]  # fmt: skip
 """Figures of others as they were published or measured elsewhere; Squeeze B0 itself is not in this benchmark."""
 
@@ -162,7 +166,7 @@ def _spike_rows(faults: int) -> Iterator[Row]:
 
 
 def _speed_rows(repeats: int, cpu: Clock) -> list[Row]:
-    """CPU seconds at 100,000 leaves x 5 dimensions, the methods taking turns; the median of both measures' worst."""
+    """CPU seconds at 100,000 leaves x 5 dimensions, the methods taking turns; the median over all measures."""
     seconds: dict[str, list[float]] = {method.name: [] for method in METHODS}
     tables = [
         leaves_of_spike(make_spike(Setting(measure, 0.03, 2, 3), REPORTED_SEED, sizes=SPEED_SIZES))

@@ -41,7 +41,7 @@ def _print(document: dict[str, object]) -> None:
 
     titles = {
         "incidents": "Real incidents (RS): exact matches among the first answers",
-        "spikes": "Planted causes: exact-match F1; spread over seeds; no noise: all levels",
+        "spikes": "Planted causes: exact-match F1, its spread over seeds (no noise given: all levels)",
         "speed": "CPU seconds of one attribution, methods taking turns",
         "published": "Figures of others, as published or measured elsewhere",
         "targets": "Targets",
@@ -49,6 +49,8 @@ def _print(document: dict[str, object]) -> None:
     for key, title in titles.items():
         rows = document[key]
         assert isinstance(rows, list)
+        if key == "spikes":
+            rows = [row for row in rows if row["noise"] is None or row["method"] == "bursar"]
         columns = list(dict.fromkeys(name for row in rows for name in row))
         say(f"\n{title}")
         print_table(

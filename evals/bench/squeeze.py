@@ -2,7 +2,7 @@
 
 Kept as there: a fault is one to three combinations of equal depth (one to three of four dimensions); heavy-tailed
 leaves, some of them empty; five levels of forecast noise; additive measures and ratios. Of our own: rises as well as
-drops, causes that cross each other, and a sampling noise that small leaves of a ratio have more of.
+drops, causes that cross each other, and a sampling noise of counts and ratios that small leaves have more of.
 
 Source: Li et al., "Generic and robust localization of multi-dimensional root causes", ISSRE 2019 (settings); Kalander,
 "RiskLoc", 2022 (Weibull leaves, share of empty leaves, severities).
@@ -14,8 +14,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Measure = Literal["additive", "ratio"]
-MEASURES: tuple[Measure, ...] = ("additive", "ratio")
+Measure = Literal["additive", "counts", "ratio"]
+MEASURES: tuple[Measure, ...] = ("additive", "counts", "ratio")
+"""Amounts such as USD; whole numbers such as requests, with a Poisson noise of their own; means over requests."""
+
 NOISES = (0.008, 0.03, 0.06, 0.09, 0.12)
 """Relative forecast error of a normal leaf, about that of B0, B1, B2, B3 and B4."""
 
@@ -70,9 +72,11 @@ def make_spike(setting: Setting, seed: int, *, sizes: tuple[int, ...] = SIZES) -
         factor[rows] *= 1 + rng.uniform(0.3, 4.0) if rises else max(0.0, 1 - rng.uniform(0.2, 1.0) - setting.noise)
     truth = [{names[d]: f"{names[d]}{value}" for d, value in cause} for cause in planted]
     codes = dict(zip(names, grid, strict=True))
-    if setting.measure == "additive":
-        noisy = np.maximum(0.0, 1 + setting.noise * rng.standard_normal(len(size)))
-        return Spike(setting, codes, size * factor * noisy, size, None, truth)
+    if setting.measure != "ratio":
+        actual = size * factor * np.maximum(0.0, 1 + setting.noise * rng.standard_normal(len(size)))
+        if setting.measure == "counts":
+            actual = rng.poisson(actual).astype(np.float64)
+        return Spike(setting, codes, actual, size, None, truth)
     level = np.exp(sum(rng.normal(0, 0.4, n)[grid[d]] for d, n in enumerate(sizes)))
     spread = setting.noise * np.sqrt(1 + SAMPLING / np.maximum(size, 1.0))
     noisy = np.maximum(0.0, 1 + spread * rng.standard_normal(len(size)))

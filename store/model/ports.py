@@ -145,7 +145,7 @@ class Warehouse(Protocol):
     ) -> Cube:
         """Rollup rows of buckets that start in the window, summed over all other dimensions.
 
-        `bucket_seconds` is 300, 3600 or a multiple of 3600.
+        `bucket_seconds` is 60, 300, 3600 or a multiple of 3600.
         """
         ...
 

@@ -26,6 +26,7 @@ from store.usage import columns as convert
 from store.usage.schema import (
     COARSE_SECONDS,
     FINE_SECONDS,
+    FROM_RECORDS,
     ROLLUPS,
     SUMS_OF_RECORDS,
     SUMS_OF_ROLLUPS,
@@ -51,25 +52,27 @@ def cube(
 ) -> Cube:
     """The rollup rows of buckets that start in the window.
 
-    Reference rows, and dimensions that rollups do not keep, are summed from the records themselves.
+    Reference rows, dimensions that rollups do not keep, and buckets finer than the finest rollup are summed from the
+    records themselves.
 
     Raises:
         BadInput: an unknown dimension or bucket width.
     """
-    if bucket_seconds != FINE_SECONDS and (bucket_seconds <= 0 or bucket_seconds % COARSE_SECONDS):
-        raise BadInput(f"no cube of {bucket_seconds} s buckets; use 300, 3600 or a multiple of 3600")
+    if bucket_seconds not in (*FROM_RECORDS, FINE_SECONDS) and (bucket_seconds <= 0 or bucket_seconds % COARSE_SECONDS):
+        raise BadInput(f"no cube of {bucket_seconds} s buckets; use 60, 300, 3600 or a multiple of 3600")
     first, last = _ceil(window.start_us, bucket_seconds), _ceil(window.end_us, bucket_seconds)
     names = (*dims, *(name for name, _ in scope.dims))
     params: list[str | int]
-    if role == "metered" and all(name in CUBE_DIMENSIONS for name in names):
+    rolled_up = role == "metered" and bucket_seconds not in FROM_RECORDS
+    if rolled_up and all(name in CUBE_DIMENSIONS for name in names):
         table = ROLLUPS[FINE_SECONDS if bucket_seconds == FINE_SECONDS else COARSE_SECONDS]
         bucket, sums = bucket_of_rollup(bucket_seconds), SUMS_OF_ROLLUPS
         where, params = ["bucket >= ?", "bucket < ?"], [first, last]
     else:
         table, bucket, sums = "records", bucket_of_record(bucket_seconds), SUMS_OF_RECORDS
         where, params = ["role = ?", "occurred_us >= ?", "occurred_us < ?"], [role, first * _US, last * _US]
-        if bucket_seconds == FINE_SECONDS:
-            where.append(f"period_seconds <= {FINE_SECONDS}")
+        if bucket_seconds <= FINE_SECONDS:
+            where.append(f"period_seconds <= {bucket_seconds}")
     selected, dim_params = _dimensions(dims)
     filters, scope_params = _scope(scope)
     groups = ", ".join(str(at) for at in range(1, len(dims) + 2))

@@ -22,6 +22,8 @@ from store.model.usage import (
 SCHEMA_VERSION = 1
 FINE_SECONDS = 300
 COARSE_SECONDS = 3600
+FROM_RECORDS = (60,)
+"""Widths of buckets that no rollup keeps: for little traffic that must be judged within a minute or two."""
 ROLLUPS = {FINE_SECONDS: "rollups_300", COARSE_SECONDS: "rollups_3600"}
 
 _US = 1_000_000

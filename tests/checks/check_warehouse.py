@@ -162,6 +162,7 @@ def check_buckets_and_windows(warehouse: Warehouse, _: Path) -> None:
         rows = zip(cube.bucket.tolist(), cube.measures["requests"].tolist(), strict=True)
         return {bucket - first: requests for bucket, requests in rows}
 
+    assert counts(DAY, 60) == {0: 1, 240: 1, 300: 1, 3540: 1, 3600: 1, 86340: 1}
     assert counts(DAY, 300) == {0: 2, 300: 1, 3300: 1, 3600: 1, 86100: 1}
     assert counts(DAY, 3600) == {0: 4, 3600: 1, 82800: 1}
     assert counts(DAY, 86400) == {0: 6}
@@ -171,10 +172,12 @@ def check_buckets_and_windows(warehouse: Warehouse, _: Path) -> None:
 
 
 def check_coarse_rows_only_in_coarse_cubes(warehouse: Warehouse, _: Path) -> None:
-    warehouse.append([record("hour", period_seconds=3600, requests=50), record("call")])
+    long = [record("hour", period_seconds=3600, requests=50), record("five", period_seconds=300, requests=7)]
+    warehouse.append([*long, record("call")])
     warehouse.roll_up()
-    assert warehouse.cube(DAY, bucket_seconds=300, dims=()).total("requests") == 1
-    assert warehouse.cube(DAY, bucket_seconds=3600, dims=()).total("requests") == 51
+    assert warehouse.cube(DAY, bucket_seconds=60, dims=()).total("requests") == 1
+    assert warehouse.cube(DAY, bucket_seconds=300, dims=()).total("requests") == 8
+    assert warehouse.cube(DAY, bucket_seconds=3600, dims=()).total("requests") == 58
 
 
 def check_scopes(warehouse: Warehouse, _: Path) -> None:
@@ -205,7 +208,7 @@ def check_scopes(warehouse: Warehouse, _: Path) -> None:
     with pytest.raises(BadInput, match="no such record column"):
         warehouse.records(DAY, columns=["1; DROP TABLE records"])
     with pytest.raises(BadInput, match="300, 3600"):
-        warehouse.cube(DAY, bucket_seconds=60, dims=())
+        warehouse.cube(DAY, bucket_seconds=90, dims=())
 
 
 def check_records_as_columns(warehouse: Warehouse, _: Path) -> None:

@@ -1,4 +1,4 @@
-"""Anthropic's usage and cost reports, as its Admin API answers: pages saved as JSON, or pulled.
+"""Anthropic's usage and cost reports, as its Admin API answers: pages saved as JSON, or pulled; and its responses.
 
 Source: platform.claude.com, Usage and Cost API (FIELD.md 4.1). Usage results have five disjoint token classes. The
 report counts no requests: `requests` is the smallest number that its tokens allow. A cost result is money without
@@ -13,6 +13,7 @@ from store.model.usage import NONE, UsageRecord
 from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Broken, DocumentSource, Object, Skipped, listed
 from tools.sources.fields import Faulty, amount, number, optional_count, text
+from tools.sources.responses import anthropic_response, record_of_response, shown
 
 _GROUPS = (
     *("account_id", "api_key_id", "context_window", "inference_geo", "model", "service_account_id", "service_tier"),
@@ -24,14 +25,20 @@ _STANDARD = frozenset({NONE, "default", "auto", "standard"})
 
 
 def open_anthropic(*, name: str, clock: Clock) -> DocumentSource:
-    """Pages of /v1/organizations/usage_report/messages and /v1/organizations/cost_report."""
-    return DocumentSource(name=name, clock=clock, unfold=_unfold, record=record_of_result)
+    """Pages of /v1/organizations/usage_report/messages and /v1/organizations/cost_report.
+
+    Response bodies and batch results (tools.sources.responses) may stand beside them, one a line.
+    """
+    return DocumentSource(name=name, clock=clock, unfold=_unfold, record=_record, shown=shown)
 
 
 def _unfold(page: Object) -> Iterator[Object | Broken]:
-    """Each result with its bucket's times."""
+    """Each result with its bucket's times, or the document itself where it holds a response."""
+    if anthropic_response(page):
+        yield page
+        return
     if "data" not in page:
-        yield Broken("not a page of a usage or cost report: no data", ", ".join(sorted(page)[:10]))
+        yield Broken("neither a page of a usage or cost report nor a response: no data", ", ".join(sorted(page)[:10]))
     for bucket in listed(page, "data"):
         if isinstance(bucket, Broken):
             yield bucket
@@ -41,7 +48,14 @@ def _unfold(page: Object) -> Iterator[Object | Broken]:
             yield result if isinstance(result, Broken) else {**result, **times}
 
 
-def record_of_result(row: Object, source: str, observed_us: int) -> UsageRecord | Skipped:
+def _record(row: Object, source: str, observed_us: int) -> UsageRecord | Skipped:
+    response = anthropic_response(row)
+    if response:
+        return record_of_response("anthropic", response, source, observed_us)
+    return record_of_result(row, source, observed_us)
+
+
+def record_of_result(row: Object, source: str, observed_us: int) -> UsageRecord:
     """One result of a usage or cost report as a bucket.
 
     Raises:

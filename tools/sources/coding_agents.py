@@ -14,6 +14,7 @@ from store.model.usage import NONE, BillingMode, UsageRecord
 from tools.sources.documents import Object, Skipped, first
 from tools.sources.fields import Faulty, amount, moment, optional_count, text
 from tools.sources.otel_spans import nanoseconds, tags_of
+from tools.sources.tokens import Tokens, of_all_input
 
 _SKIPPED = Skipped("events that are not model requests")
 _SESSION = ("session.id", "conversation.id")
@@ -23,21 +24,13 @@ _ENVIRONMENT = ("deployment.environment.name", "deployment.environment")
 _REPOSITORY = ("vcs.repository.name", "vcs.repository.url.full", "repository", "git.repository")
 
 
-class _Tokens(NamedTuple):
-    input_uncached: int = 0
-    cache_read: int = 0
-    cache_write_5m: int = 0
-    output: int = 0
-    reasoning: int = 0
-
-
 class _Agent(NamedTuple):
     prefix: str
     app: str
     provider: str
     answered: Callable[[str, Object], bool]
     failed: Callable[[str, Object], bool]
-    tokens: Callable[[Object], _Tokens]
+    tokens: Callable[[Object], Tokens]
 
 
 def record_of_event(event: Object, source: str, observed_us: int, billing_mode: BillingMode) -> UsageRecord | Skipped:
@@ -57,7 +50,7 @@ def record_of_event(event: Object, source: str, observed_us: int, billing_mode: 
     if model == NONE:
         raise Faulty(f"the event {agent.prefix}.{name} names no model")
     occurred = _occurred(event, found)
-    tokens = _Tokens() if failed else agent.tokens(found)
+    tokens = Tokens() if failed else agent.tokens(found)
     session, prompt = text(first(found, _SESSION)), text(first(found, ("prompt.id", "prompt_id")))
     speed = text(found.get("speed"))
     return UsageRecord(
@@ -90,6 +83,7 @@ def record_of_event(event: Object, source: str, observed_us: int, billing_mode: 
         input_uncached=tokens.input_uncached,
         cache_read=tokens.cache_read,
         cache_write_5m=tokens.cache_write_5m,
+        cache_write_1h=tokens.cache_write_1h,
         output=tokens.output,
         reasoning=tokens.reasoning,
         billing_mode=billing_mode,
@@ -147,9 +141,9 @@ def _status_code(found: Object) -> int:
     return int(code) if code.isascii() and code.isdigit() and len(code) == 3 else 500
 
 
-def _claude_code(found: Object) -> _Tokens:
+def _claude_code(found: Object) -> Tokens:
     # Anthropic's counting: input without cached and written tokens. The event does not say how long a write lives.
-    return _Tokens(
+    return Tokens(
         input_uncached=_count(found, "input_tokens"),
         cache_read=_count(found, "cache_read_tokens"),
         cache_write_5m=_count(found, "cache_creation_tokens"),
@@ -157,34 +151,26 @@ def _claude_code(found: Object) -> _Tokens:
     )
 
 
-def _codex(found: Object) -> _Tokens:
+def _codex(found: Object) -> Tokens:
     # OpenAI's counting: cached tokens are part of the input, reasoning is part of the output.
-    output = _count(found, "output_token_count")
-    return _Tokens(
-        input_uncached=_less(_count(found, "input_token_count"), _count(found, "cached_token_count")),
-        cache_read=_count(found, "cached_token_count"),
-        output=output,
-        reasoning=min(output, _count(found, "reasoning_token_count")),
+    return of_all_input(
+        _count(found, "input_token_count"),
+        read=_count(found, "cached_token_count"),
+        output=_count(found, "output_token_count"),
+        reasoning=_count(found, "reasoning_token_count"),
     )
 
 
-def _gemini(found: Object) -> _Tokens:
+def _gemini(found: Object) -> Tokens:
     # Gemini's counting: cached tokens are part of the input, tool results are input beside it, thoughts are output
     # beside the answer.
     thoughts = _count(found, "thoughts_token_count")
-    cached = _count(found, "cached_content_token_count")
-    return _Tokens(
-        input_uncached=_less(_count(found, "input_token_count"), cached) + _count(found, "tool_token_count"),
-        cache_read=cached,
+    return of_all_input(
+        _count(found, "input_token_count") + _count(found, "tool_token_count"),
+        read=_count(found, "cached_content_token_count"),
         output=_count(found, "output_token_count") + thoughts,
         reasoning=thoughts,
     )
-
-
-def _less(whole: int, cached: int) -> int:
-    if cached > whole:
-        raise Faulty(f"cached tokens ({cached}) are more than all input ({whole}), of which they are a part")
-    return whole - cached
 
 
 def _count(found: Object, name: str) -> int:

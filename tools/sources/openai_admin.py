@@ -1,4 +1,4 @@
-"""OpenAI's organisation usage and costs, as its Admin API answers: pages saved as JSON, or pulled.
+"""OpenAI's organisation usage and costs, as its Admin API answers: pages saved as JSON, or pulled; and its responses.
 
 Source: openai-python `resources.admin.organization.usage` (FIELD.md 4.2, 4.7). `input_tokens` counts all input, cached
 and written tokens included. A cost result is money without tokens (`billed`, operation "cost_report").
@@ -11,6 +11,8 @@ from store.model.usage import NONE, UsageRecord
 from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Broken, DocumentSource, Object, Skipped, listed
 from tools.sources.fields import Faulty, amount, optional_count, text
+from tools.sources.responses import openai_response, record_of_response, shown
+from tools.sources.tokens import of_all_input
 
 _GROUPS = ("object", "project_id", "user_id", "api_key_id", "model", "batch", "service_tier")
 _COST_GROUPS = ("object", "project_id", "line_item", "api_key_id", "organization_id")
@@ -23,14 +25,20 @@ _STANDARD = frozenset({NONE, "default", "auto", "standard"})
 
 
 def open_openai(*, name: str, clock: Clock) -> DocumentSource:
-    """Pages of /organization/usage/completions, embeddings and moderations, and of /organization/costs."""
-    return DocumentSource(name=name, clock=clock, unfold=_unfold, record=record_of_result)
+    """Pages of /organization/usage/completions, embeddings and moderations, and of /organization/costs.
+
+    Response bodies and batch outputs (tools.sources.responses) may stand beside them, one a line.
+    """
+    return DocumentSource(name=name, clock=clock, unfold=_unfold, record=_record, shown=shown)
 
 
 def _unfold(page: Object) -> Iterator[Object | Broken]:
-    """Each result with its bucket's times."""
+    """Each result with its bucket's times, or the document itself where it holds a response."""
+    if openai_response(page):
+        yield page
+        return
     if "data" not in page:
-        yield Broken("not a page of usage or costs: no data", ", ".join(sorted(page)[:10]))
+        yield Broken("neither a page of usage or costs nor a response: no data", ", ".join(sorted(page)[:10]))
     for bucket in listed(page, "data"):
         if isinstance(bucket, Broken):
             yield bucket
@@ -39,6 +47,13 @@ def _unfold(page: Object) -> Iterator[Object | Broken]:
         # The Python client calls the list `results`, an early API called it `result`.
         for result in listed(bucket, "results" if "results" in bucket else "result"):
             yield result if isinstance(result, Broken) else {**result, **times}
+
+
+def _record(row: Object, source: str, observed_us: int) -> UsageRecord | Skipped:
+    response = openai_response(row)
+    if response:
+        return record_of_response("openai", response, source, observed_us)
+    return record_of_result(row, source, observed_us)
 
 
 def record_of_result(row: Object, source: str, observed_us: int) -> UsageRecord | Skipped:
@@ -56,11 +71,12 @@ def record_of_result(row: Object, source: str, observed_us: int) -> UsageRecord 
 
 def _usage(row: Object, source: str, observed_us: int) -> UsageRecord:
     occurred, seconds = span_of(row.get("start_time"), row.get("end_time"), ("start_time", "end_time"))
-    whole, read, written = (
-        _count(row, name) for name in ("input_tokens", "input_cached_tokens", "input_cache_write_tokens")
+    tokens = of_all_input(
+        _count(row, "input_tokens"),
+        read=_count(row, "input_cached_tokens"),
+        written_5m=_count(row, "input_cache_write_tokens"),
+        output=_count(row, "output_tokens"),
     )
-    if read + written > whole:
-        raise Faulty(f"cached tokens ({read} read, {written} written) are more than input_tokens ({whole})")
     tier = text(row.get("service_tier"))
     return UsageRecord(
         record_id=bucket_id(source, "usage", occurred, seconds, *(row.get(name) for name in _GROUPS)),
@@ -72,15 +88,15 @@ def _usage(row: Object, source: str, observed_us: int) -> UsageRecord:
         requested_model=text(row.get("model")),
         operation=_OPERATIONS.get(text(row.get("object")), "chat"),
         service_tier="batch" if row.get("batch") is True else "standard" if tier in _STANDARD else tier,
-        requests=_count(row, "num_model_requests") or least_requests(whole),
+        requests=_count(row, "num_model_requests") or least_requests(tokens.input),
         period_seconds=seconds,
         api_key_id=text(row.get("api_key_id")),
         end_user=text(row.get("user_id")),
         tags=tags_of([("project_id", row.get("project_id"))]),
-        input_uncached=whole - read - written,
-        cache_read=read,
-        cache_write_5m=written,
-        output=_count(row, "output_tokens"),
+        input_uncached=tokens.input_uncached,
+        cache_read=tokens.cache_read,
+        cache_write_5m=tokens.cache_write_5m,
+        output=tokens.output,
     )
 
 

@@ -6,7 +6,8 @@ Source: open-telemetry/semantic-conventions-genai; openinference semantic conven
 
 from store.model.usage import NONE, Status, UsageRecord
 from tools.sources.documents import Object, Skipped, first
-from tools.sources.fields import Faulty, moment, number, optional_count, text
+from tools.sources.fields import Faulty, count, moment, number, text
+from tools.sources.tokens import Tokens, of_all_input
 
 _NOT_A_CALL = frozenset({"create_agent", "invoke_agent", "invoke_workflow", "execute_tool", "retrieval", "plan"})
 _NOT_A_CALL_KIND = frozenset({"CHAIN", "AGENT", "TOOL", "RETRIEVER", "RERANKER", "GUARDRAIL", "EVALUATOR", "PROMPT"})
@@ -125,11 +126,11 @@ def record_of_span(span: Object, source: str, observed_us: int) -> UsageRecord |
         release=text(first(resource, ("service.version",))),
         prompt_version=text(first(found, ("gen_ai.prompt.version", "llm.prompt_template.version"))),
         tags=tags_of(agent=found.get("gen_ai.agent.name"), repository=first({**resource, **found}, _REPOSITORY)),
-        input_uncached=tokens["input_uncached"],
-        cache_read=tokens["cache_read"],
-        cache_write_5m=tokens["cache_write_5m"],
-        output=tokens["output"],
-        reasoning=tokens["reasoning"],
+        input_uncached=tokens.input_uncached,
+        cache_read=tokens.cache_read,
+        cache_write_5m=tokens.cache_write_5m,
+        output=tokens.output,
+        reasoning=tokens.reasoning,
         grade="claimed",
     )
 
@@ -158,26 +159,22 @@ def _identity(span: Object, found: Object) -> str:
     return NONE if NONE in (trace, one) else f"{trace}-{one}"
 
 
-def _tokens(found: Object) -> dict[str, int]:
-    whole, output = (_count(found, names) for names in (_INPUT, _OUTPUT))
-    read, written, reasoning = (_count(found, names) for names in (_READ, _WRITTEN, _REASONING))
-    if read + written > whole:
-        raise Faulty(
-            f"cached tokens ({read} read, {written} written) are more than all input ({whole}), of which they are "
-            "parts by the GenAI conventions"
-        )
-    return {
-        "input_uncached": whole - read - written,
-        "cache_read": read,
-        # No convention says how long a written entry lives; the shorter life is the default and the cheaper.
-        "cache_write_5m": written,
-        "output": output,
-        "reasoning": min(output, reasoning),
-    }
+def _tokens(found: Object) -> Tokens:
+    # No convention says how long a written entry lives; the shorter life is the default and the cheaper.
+    return of_all_input(
+        _count(found, _INPUT),
+        read=_count(found, _READ),
+        written_5m=_count(found, _WRITTEN),
+        output=_count(found, _OUTPUT),
+        reasoning=_count(found, _REASONING),
+    )
 
 
 def _count(found: Object, names: tuple[str, ...]) -> int:
-    return optional_count(first(found, names), next((name for name in names if found.get(name) is not None), names[0]))
+    for name in names:
+        if found.get(name) is not None:
+            return count(found[name], name)
+    return 0
 
 
 def _operation(named: str, found: Object) -> str:

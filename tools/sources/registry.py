@@ -9,6 +9,7 @@ from store.model.ports import Clock, Source
 from store.model.usage import BillingMode
 from tools.sources.anthropic_admin import open_anthropic
 from tools.sources.focus import FocusSource
+from tools.sources.langfuse import open_langfuse
 from tools.sources.litellm import LiteLLMSource
 from tools.sources.mapping import load_mapping
 from tools.sources.openai_admin import open_openai
@@ -62,6 +63,7 @@ SOURCES: dict[str, Callable[[SourceOptions], Source]] = {
     "focus": _unmapped("focus", lambda name, given: FocusSource(name=name, clock=given.clock)),
     "anthropic": _unmapped("anthropic", lambda name, given: open_anthropic(name=name, clock=given.clock)),
     "openai": _unmapped("openai", lambda name, given: open_openai(name=name, clock=given.clock)),
+    "langfuse": _unmapped("langfuse", lambda name, given: open_langfuse(name=name, clock=given.clock)),
     "tabular": _tabular,
 }
 

@@ -1,4 +1,4 @@
-"""Pulling paged reports of a provider's Admin API: page by page, patient with limits, resumable after any page.
+"""Pulling paged reports of a provider's API: page by page, patient with limits, resumable after any page.
 
 The reports of a window are asked for one after the other. After each page a cursor says how far it came. Whoever keeps
 the rows of a page before its cursor loses nothing and, records being idempotent, counts nothing twice.
@@ -27,11 +27,18 @@ _CURSOR_LOST = (400, 404, 410, 422)
 Query = list[tuple[str, str]]
 
 
+def _next_page(page: Object) -> object:
+    """What Anthropic and OpenAI both say of the page that follows."""
+    return page.get("next_page") if page.get("has_more") is True else None
+
+
 class Report(NamedTuple):
-    """One report: its path, and the query for a window, without the page."""
+    """One report: its path, the query for a window without the page, and how pages are named and followed."""
 
     path: str
     query: Callable[[Window], Query]
+    page_name: str = "page"
+    next_page: Callable[[Object], object] = _next_page
 
 
 class PullCursor(BaseModel):
@@ -92,19 +99,22 @@ class ReportPuller:
             here = after
 
     def _after(self, here: PullCursor, page: Object) -> PullCursor:
-        token = page.get("next_page")
-        if page.get("has_more") is True and isinstance(token, str) and token not in ("", here.page):
+        token = self._reports[here.report].next_page(page)
+        if isinstance(token, str) and token not in ("", here.page):
             return here.model_copy(update={"page": token})
         return here.model_copy(update={"report": here.report + 1, "page": None})
 
     def _page(self, here: PullCursor) -> Object | None:
         """The page, or None where the provider refuses the cursor's page."""
         report = self._reports[here.report]
-        query = [*report.query(here.window), *([("page", here.page)] if here.page else [])]
+        query = [*report.query(here.window), *([(report.page_name, here.page)] if here.page else [])]
         answer = self._patiently(f"{report.path}?{urlencode(query)}")
         what = f"GET {self._host.base_url}{report.path}"
         if answer.status in (401, 403):
-            raise BadInput(f"{what}: the key may not read this report ({answer.status}); it takes an Admin key")
+            raise BadInput(
+                f"{what}: the key may not read this report ({answer.status}); "
+                "it takes an Admin key, or a project's key pair"
+            )
         if answer.status in _CURSOR_LOST and here.page:
             return None
         if answer.status != 200:

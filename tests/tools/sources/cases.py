@@ -8,6 +8,7 @@ from typing import Any
 from tests.checks.check_source import NOW, Row, SourceCase
 from tools.sources.anthropic_admin import open_anthropic
 from tools.sources.focus import FocusSource
+from tools.sources.langfuse import open_langfuse
 from tools.sources.openai_admin import open_openai
 from tools.sources.otel import open_otlp
 
@@ -202,6 +203,21 @@ def _focus_row(n: int) -> Row:
     }
 
 
+def _observation(n: int) -> Row:
+    return {
+        "id": f"{n:016x}",
+        "traceId": "a" * 32,
+        "type": "GENERATION",
+        "startTime": NOW.timestamp() - n - 1.5,
+        "endTime": NOW.timestamp() - n,
+        "model": "claude-opus-4-5",
+        "usageDetails": {"input": 100, "output": n, "total": 100 + n},
+        "metadata": {"resourceAttributes": {"service.name": "PLACE"}},
+        "tags": ["job:nightly"],
+        "totalCost": 0.01,
+    }
+
+
 MORE_CASES = (
     SourceCase(
         "otlp",
@@ -240,6 +256,14 @@ MORE_CASES = (
         put=_put_result,
         fields=_page_fields,
         place="api_key_id",
+    ),
+    SourceCase(
+        "langfuse",
+        lambda clock: open_langfuse(name="langfuse", clock=clock),
+        _observation,
+        lambda row, tokens: {**row, "usageDetails": {"input": 100, "output": tokens}},
+        lambda row, seconds: {**row, "endTime": seconds},
+        fields=lambda row: sorted(name for name in row if name != "type"),
     ),
     SourceCase(
         "focus",

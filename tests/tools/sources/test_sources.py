@@ -93,7 +93,7 @@ def test_every_registered_source_is_checked() -> None:
 
 def test_the_registry_names_what_it_knows() -> None:
     """A format nobody knows, or options that do not fit, are told with what is known."""
-    with pytest.raises(BadInput, match="known: litellm, otlp, focus, anthropic, openai, tabular"):
+    with pytest.raises(BadInput, match="known: litellm, otlp, focus, anthropic, openai, langfuse, tabular"):
         open_source("excel", SourceOptions(at()))
     with pytest.raises(BadInput, match="needs a mapping file"):
         open_source("tabular", SourceOptions(at()))
