@@ -10,6 +10,7 @@ import typer
 
 from agent.entrypoints.console import note, print_json, print_table, say
 from agent.entrypoints.options import Options, options, utc_now
+from agent.entrypoints.proxies import guard_document, guard_lines, guard_state
 from agent.settings import Loaded
 from store.errors import BadInput
 from store.ledger.ledger import Ledger
@@ -97,6 +98,7 @@ def _ping(opts: Options) -> list[tuple[str, str]]:
     with opts.ledger() as ledger:
         ledger.ping()
         parts.append(("ledger", "ok"))
+        guard = guard_state(settings, ledger=ledger, now=utc_now())
     with opts.reading() as warehouse:
         parts.append(("warehouse", f"ok, {sum(state.records for state in warehouse.sources()):,} records"))
     for source in settings.sources:
@@ -109,6 +111,8 @@ def _ping(opts: Options) -> list[tuple[str, str]]:
                 f"ok, {len(set(found))} files" if found else f"no file matches {', '.join(source.paths)}",
             )
         )
+    if guard is not None:
+        parts.append(("guard", guard))
     if settings.slack is not None:
         parts.append(("slack", ping_slack(settings.slack)))
     return parts
@@ -120,6 +124,7 @@ def status(context: typer.Context, json_: Json = False) -> None:
     with opts.ledger() as ledger, opts.reading() as warehouse:
         now = utc_now()
         sources = warehouse.sources()
+        guard = guard_document(opts.settings, ledger=ledger, now=now)
         document: dict[str, object] = {
             "now": iso(now),
             "mode": opts.settings.policy.mode,
@@ -142,11 +147,12 @@ def status(context: typer.Context, json_: Json = False) -> None:
                 r.remedy_id for r in ledger.remedies(states={"verifying", "kept", "unknown", "applying", "reverting"})
             ],
             "paging": [r.remedy_id for r in ledger.remedies(states={"paging"})],
+            "guard": guard,
         }
     if json_:
         print_json(document)
         return
-    for key, value in document.items():
+    for key, value in {**document, "guard": guard_lines(guard)}.items():
         shown = value if isinstance(value, list) else [value]
         say(f"{key}: " + ("; ".join(_line(item) for item in shown) or "none"))
 

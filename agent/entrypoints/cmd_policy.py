@@ -6,8 +6,10 @@ import typer
 
 from agent.entrypoints.console import print_json, print_table, say
 from agent.entrypoints.options import options, utc_now
+from agent.guard import guard_gateway
 from agent.policy import explain as explain_policy
 from agent.steps.rule import gather_facts
+from agent.steps.trust import trust
 from playbooks.registry import PLAYBOOKS
 from store.errors import BadInput
 
@@ -54,17 +56,17 @@ def explain(
         proposal = ledger.proposal(remedy_id, int(revision) if revision.isdecimal() else None)
         if proposal is None:
             raise BadInput(f"no remedy {remedy!r}; `bursar remedies` lists them")
-        now = utc_now()
+        settings, now = opts.settings, utc_now()
         facts = gather_facts(
             proposal=proposal,
-            policy=opts.settings.policy,
+            policy=settings.policy,
             ledger=ledger,
             warehouse=warehouse,
-            trust=(),
-            reader=None,
+            trust=trust(warehouse=warehouse, now=now, settings=settings.detectors),
+            reader=guard_gateway(settings, ledger=ledger, clock=utc_now),
             now=now,
         )
-    told = explain_policy(proposal, opts.settings.policy, facts, now)
+    told = explain_policy(proposal, settings.policy, facts, now)
     if json_:
         print_json(told.model_dump(mode="json"))
         return

@@ -118,17 +118,11 @@ def _occurred(event: Object, found: Object) -> int:
 
 
 def _identity(agent: _Agent, found: Object, session: str, occurred: int, name: str) -> str:
-    """A session counts its events; where it does not, the provider's request id or the microsecond tells them apart."""
+    """What tells requests apart. A session counts its events, but may count anew when it is resumed: so also the time."""
     sequence, request = text(found.get("event.sequence")), text(found.get("request_id"))
-    if NONE not in (session, sequence):
-        parts = [session, sequence]
-    elif request != NONE:
-        parts = [request]
-    elif session != NONE:
-        parts = [session, text(first(found, ("prompt.id", "prompt_id"))), str(occurred), name]
-    else:
+    if session == request == NONE:
         return NONE
-    return f"{agent.prefix}-{digest(parts)[:24]}"
+    return f"{agent.prefix}-{digest([session, sequence, request, occurred, name])[:24]}"
 
 
 def _estimate(found: Object) -> object:

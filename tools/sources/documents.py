@@ -127,9 +127,16 @@ def json_documents(path: Path) -> Iterator[Object | Unreadable]:
     """The objects of a JSON-lines file, or of a file that is one object or one list of objects.
 
     Raises:
-        BadInput: the file cannot be opened, is damaged from some row on, or is one document of more than 64 MiB.
+        BadInput: the file cannot be opened, is damaged from some row on, or is one document that is no JSON or holds
+            more than 64 MiB.
     """
-    whole = None if _begins_with_a_whole_object(path) else _whole(path)
+    # The first line is enough to tell: then memory stays at one line, however long the file.
+    start = _bytes(path, _first_line)
+    one_document = start.startswith(b"[") or start == b"{"
+    if not one_document and (not start.startswith(b"{") or _decoded(start) is not None):
+        yield from json_rows(path)
+        return
+    whole = _whole(path, one_document=one_document)
     if whole is None:
         yield from json_rows(path)
         return
@@ -137,20 +144,16 @@ def json_documents(path: Path) -> Iterator[Object | Unreadable]:
         yield element if isinstance(element, dict) else Unreadable("the element is not a JSON object", b"")
 
 
-def _begins_with_a_whole_object(path: Path) -> bool:
-    # One row of JSON lines is enough to tell: then memory stays at one line, however long the file.
-    line = _bytes(path, _first_line)
-    return not line.startswith((b"[", b"{")) or (line.startswith(b"{") and _decoded(line) is not None)
-
-
-def _whole(path: Path) -> object:
-    """The file as one JSON value; None where it is none."""
+def _whole(path: Path, *, one_document: bool) -> object:
+    """The file as one JSON value; None where it is none, and need not be."""
     content = _bytes(path, lambda file: file.read(_MOST_BYTES + 1))
-    if len(content) <= _MOST_BYTES:
-        return _decoded(content)
-    if content.lstrip().startswith(b"["):
-        raise BadInput(f"{path}: one JSON document of more than 64 MiB; turn it over with `jq -c '.[]'`, row by row")
-    return None
+    found = _decoded(content) if len(content) <= _MOST_BYTES else None
+    if found is None and one_document:
+        raise BadInput(
+            f"{path}: one JSON document that is cut off, damaged, or larger than 64 MiB; nothing of it was read. "
+            "`jq -c '.[]'` turns a list into JSON lines"
+        )
+    return found
 
 
 def _first_line(file: BinaryIO) -> bytes:

@@ -21,7 +21,7 @@ from store.model.usage import NONE, BillingMode, Quarantined, UsageRecord, to_us
 from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Object, Skipped, first
 from tools.sources.fields import Faulty, amount, count, number, reject, text, vet
-from tools.sources.focus_meters import AI_CATEGORY, Meter, is_language_model, meter_of
+from tools.sources.focus_meters import AI_CATEGORY, Meter, is_batch, is_language_model, meter_of
 from tools.sources.focus_rows import focus_rows
 from tools.sources.lines import Unreadable
 from tools.sources.otel_spans import provider_name
@@ -130,7 +130,7 @@ def _record(row: Object, source: str, observed_us: int) -> UsageRecord:
         provider=_provider(row),
         model=meter.model,
         requested_model=meter.model,
-        service_tier=text(first({**row, **details}, ("x_ServiceTier",)) or "standard"),
+        service_tier=text(first({**row, **details}, ("x_ServiceTier",)) or ("batch" if is_batch(row) else "standard")),
         speed=text(first({**row, **details}, ("x_Speed",)) or "standard"),
         region=text(row.get("RegionId")),
         requests=least_requests(whole),
@@ -140,7 +140,16 @@ def _record(row: Object, source: str, observed_us: int) -> UsageRecord:
         environment=text(first(flat, _ENVIRONMENT)),
         api_key_id=text(first(flat, _CREDENTIAL)),
         end_user=text(row.get("ConsumerId")),
-        tags=tuple(sorted((*_accounts(row), *_foreign(row), *_unclassified(row, meter)))),
+        tags=tuple(
+            sorted(
+                (
+                    *_accounts(row),
+                    *tags_of([("meter", row.get("SkuMeter"))]),
+                    *_foreign(row),
+                    *_unclassified(row, meter),
+                )
+            )
+        ),
         input_uncached=tokens.get("input_uncached", 0),
         cache_read=tokens.get("cache_read", 0),
         cache_write_5m=tokens.get("cache_write_5m", 0),

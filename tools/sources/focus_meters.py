@@ -17,9 +17,16 @@ _UNIT = re.compile(r"^\s*(?P<many>[0-9][0-9,.]*)?\s*(?P<scale>[km])?\s*(?:\S+\s+
 _BARE_UNIT = re.compile(r"^\s*(?P<many>[0-9][0-9,.]*)?\s*(?P<scale>[km])\s*$", re.IGNORECASE)
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 _NAMES = ("SkuMeter", "x_SkuMeterName", "ChargeDescription", "SkuId", "x_SkuDescription", "x_UsageType")
-_MODEL = ("x_ModelId", "x_Model", "ResourceName", "SkuMeter", "x_SkuMeterName", "SkuId", "ChargeDescription")
+_METER = ("SkuMeter", "x_SkuMeterName", "ChargeDescription", "x_SkuDescription", "SkuId")
+_REGION = re.compile(r"^[A-Z]{2,4}\d-")
+_NOT_THE_MODEL = re.compile(
+    r"\b(cache|cached|cchd|read|write|creation|1h|5m|input|inp|output|outp|out|prompt|completion|response|request|text|"
+    r"tokens?|count|glbl|global|regnl|regional|data zone|batch)\b",
+    re.IGNORECASE,
+)
+"""What meters say beside the model: with it the input and the output of one model would be two models."""
 _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("cache_write_1h", re.compile(r"(?=.*cache)(?=.*write)(?=.*\b1.?h)", re.IGNORECASE)),
+    ("cache_write_1h", re.compile(r"^(?=.*cache)(?=.*write)(?=.*\b1.?h)", re.IGNORECASE)),
     ("cache_write_5m", re.compile(r"cache.?(write|creation)|write.{0,12}cache|cch.?w", re.IGNORECASE)),
     ("cache_read", re.compile(r"cache|cachd|\bcchd?\b", re.IGNORECASE)),
     ("output", re.compile(r"output|outp|\bout\b|completion|response", re.IGNORECASE)),
@@ -55,9 +62,21 @@ def is_language_model(row: Object) -> bool:
 def meter_of(row: Object, details: Object) -> Meter:
     """What the row measures."""
     per_unit = tokens_per_unit(row)
-    named = text(first(details, ("ModelId", "x_ModelId")))
-    model = named if named != NONE else text(first(row, _MODEL))
+    named = text(first({**row, **details}, ("ModelId", "x_ModelId", "x_Model")))
+    model = named if named != NONE else _model_in(text(first(row, _METER)))
     return Meter(model, _token_class(row, details) if per_unit is not None else None, per_unit)
+
+
+def is_batch(row: Object) -> bool:
+    """Whether a meter's name says that it charges for batch work."""
+    return any("batch" in text(row.get(name)).lower() for name in _NAMES)
+
+
+def _model_in(meter: str) -> str:
+    """The meter's name without region, direction, cache action and unit; all of it where nothing is left."""
+    kept = _NOT_THE_MODEL.sub(" ", _REGION.sub("", meter).replace("_", "-"))
+    # What was taken out left blanks; dashes beside a blank join nothing any more.
+    return re.sub(r"[\s-]*\s[\s-]*", " ", kept).strip(" -,") or meter
 
 
 def tokens_per_unit(row: Object) -> Decimal | None:

@@ -192,3 +192,74 @@ def test_detect_reads_any_series(tmp_path: Path) -> None:
     alerts = json.loads(done.stdout)["alerts"]
     assert [alert["series"] for alert in alerts] == ["a"]
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 24 * 21 + 1
+
+
+def test_policy_explain_names_every_rule(tmp_path: Path) -> None:
+    """What the policy would say of a stored proposal, rule by rule; and `policy check` lists them in order."""
+    done = bursar("policy", "check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "small-limits-outside-production" in done.stdout
+    (tmp_path / "bursar-data").mkdir()
+    file_a_proposal(tmp_path / "bursar-data" / "ledger.db")
+    told = bursar("policy", "explain", "rem-x", "--json", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    document = json.loads(told.stdout)
+    assert [rule["name"] for rule in document["rules"]] == [
+        "nothing-to-change",
+        "small-limits-outside-production",
+        "default",
+    ]
+    assert document["ruling"]["verdict"] == "observe", "the shipped mode is shadow"
+    shown = json.loads(bursar("remedies", "rem-x", "--json", cwd=tmp_path).stdout)
+    assert shown[0]["state"] == "pending"
+    refused = bursar("approve", "rem-x@1", "--yes", "--as", "mallory", cwd=tmp_path)
+    assert refused.returncode == 1
+    approved = bursar("approve", "rem-x@1", "--yes", "--as", "ann", "--reason", "seen", cwd=tmp_path)
+    assert approved.returncode == 0, approved.stdout + approved.stderr
+    again = bursar("reject", "rem-x@1", "--yes", "--as", "ann", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "lready approved by ann" in again.stdout
+
+
+def file_a_proposal(path: Path) -> None:
+    """Put one pending remedy into a ledger file, with ann as its only approver."""
+    from datetime import UTC, datetime, timedelta
+
+    from store.ledger.ledger import open_ledger
+    from store.model.remedy import Check, Proposal, Ruling, Saving, SetRateLimit
+    from store.model.usage import Scope
+
+    now = datetime.now(UTC)
+    scope = Scope.of(team="search")
+    proposal = Proposal(
+        remedy_id="rem-x",
+        incident_id="inc-x",
+        incident_revision=1,
+        scope=scope,
+        playbook="rate_limit",
+        cause="retry_storm",
+        confidence=0.9,
+        gateway="guard",
+        actions=(SetRateLimit(target=scope, requests_per_minute=10),),
+        risk="low",
+        reversible=True,
+        saving=Saving(low=0, mid=1, high=2, cash_mid=1, assumption="replayed"),
+        quality_note="some requests are refused",
+        undo_note="the limit goes",
+        check=Check(window_seconds=900, min_reduction=0.2),
+        lease_seconds=3600,
+        made_at=now,
+        expires_at=now + timedelta(hours=24),
+    )
+    ruling = Ruling(
+        remedy_id="rem-x",
+        revision=1,
+        verdict="ask",
+        rule="default",
+        policy_version="v",
+        ruled_at=now,
+        approvers=("ann",),
+    )
+    ledger = open_ledger(f"sqlite:///{path}", clock=lambda: now)
+    ledger.file(proposal, ruling)
+    ledger.close()

@@ -14,6 +14,7 @@ import pytest
 from store.errors import BadInput
 from store.model.usage import TOKEN_CLASSES, UsageRecord, Window
 from store.prices import PriceBook
+from store.usage.duckdb import open_duckdb
 from tests.tools.focus.usage import SPAN, records, warehouse_of
 from tools.focus.export import COLUMNS, MOMENTS, NUMBERS, OUR_OWN, FocusRow, focus_rows
 from tools.focus.write import write_focus
@@ -142,6 +143,20 @@ def test_included_use_has_list_value_and_no_cash() -> None:
     assert _number(one, "ListCost") > 0
     assert _number(one, "BilledCost") == _number(one, "EffectiveCost") == 0
     assert one["PricingCategory"] == "Other"
+
+
+def test_a_model_that_is_priced_by_the_request() -> None:
+    """No tokens and a cost: one row of requests, so that no dollar is lost."""
+    call = records()[0]._replace(input_uncached=0, cache_read=0, cache_write_5m=0, cache_write_1h=0, output=0)
+    warehouse = open_duckdb(None, clock=lambda: SPAN.end)
+    # In whole cents, so that the average is one: 3 requests of 10 cents.
+    warehouse.append([call._replace(record_id=f"q{n}", cost_nanos=10**8, billing_mode="metered") for n in range(3)])
+    warehouse.roll_up()
+    (row,) = focus_rows(warehouse, SPAN, table_for=PriceBook().table_for)
+    warehouse.close()
+    assert (row["ConsumedUnit"], row["PricingUnit"], row["SkuMeter"]) == ("Requests", "Requests", "Requests")
+    assert (_number(row, "ConsumedQuantity"), _number(row, "ListUnitPrice")) == (Decimal(3), Decimal("0.1"))
+    assert _number(row, "ListCost") == _number(row, "BilledCost") == Decimal("0.3")
 
 
 def test_only_whole_days_are_exported() -> None:

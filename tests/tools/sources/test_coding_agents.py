@@ -92,6 +92,15 @@ def test_a_failed_request_is_an_attempt_without_tokens() -> None:
     assert found.record_id != _one(_CLAUDE, _RESOURCE).record_id
 
 
+def test_a_resumed_session_may_count_its_events_anew() -> None:
+    """The same number at another time is another request; the same event sent twice is one. No session is no id."""
+    ids = {_one(_CLAUDE, _RESOURCE, timeUnixNano=f"17951328{n}0000000000").record_id for n in (1, 1, 2)}
+    assert len(ids) == 2
+    (found,) = open_otlp(name="agents", clock=at()).parse([log_document({**_CLAUDE, "session.id": ""}, _RESOURCE)])
+    assert isinstance(found, Quarantined)
+    assert found.reason == "the row has no id"
+
+
 def test_codex() -> None:
     """OpenAI's counting: cached is a part of the input, reasoning a part of the output."""
     found = _one(_CODEX, timeUnixNano="0")

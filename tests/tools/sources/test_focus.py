@@ -88,21 +88,31 @@ def test_the_drafts_keys_say_what_is_counted(details: dict[str, str], token_clas
 
 
 @pytest.mark.parametrize(
-    ("meter", "unit", "token_class", "tokens"),
+    ("meter", "unit", "token_class", "tokens", "model"),
     [
-        ("USE1-Claude4.5Sonnet-input-tokens", "1K tokens", "input_uncached", 1_000_000),
-        ("USE1-Claude4.5Sonnet-cache-read-input-token-count", "1K tokens", "cache_read", 1_000_000),
-        ("USE1-Claude4.5Sonnet-cache-write-input-token-count", "1K tokens", "cache_write_5m", 1_000_000),
-        ("gpt 4o 0806 Outp glbl Tokens", "1K", "output", 1_000_000),
-        ("gpt 4o 0806 cchd Inp glbl Tokens", "1M", "cache_read", 1_000_000_000),
-        ("Gemini 2.5 Pro Text Input", "1,000 Tokens", "input_uncached", 1_000_000),
-        ("Gemini 2.5 Pro Text Output", "Tokens", "output", 1_000),
+        ("USE1-Claude4.5Sonnet-input-tokens", "1K tokens", "input_uncached", 1_000_000, "Claude4.5Sonnet"),
+        ("USE1-Claude4.5Sonnet-cache-read-input-token-count", "1K tokens", "cache_read", 1_000_000, "Claude4.5Sonnet"),
+        (
+            "USE1-Claude4.5Sonnet-cache-write-input-token-count",
+            "1K tokens",
+            "cache_write_5m",
+            1_000_000,
+            "Claude4.5Sonnet",
+        ),
+        ("gpt 4o 0806 Outp glbl Tokens", "1K", "output", 1_000_000, "gpt 4o 0806"),
+        ("gpt 4o 0806 cchd Inp glbl Tokens", "1M", "cache_read", 1_000_000_000, "gpt 4o 0806"),
+        ("Gemini 2.5 Pro Text Input", "1,000 Tokens", "input_uncached", 1_000_000, "Gemini 2.5 Pro"),
+        ("Gemini 2.5 Pro Text Output", "Tokens", "output", 1_000, "Gemini 2.5 Pro"),
+        ("EUW2-claude-opus-4-5-batch-output-tokens", "1K tokens", "output", 1_000_000, "claude-opus-4-5"),
     ],
 )
-def test_the_clouds_meter_names(meter: str, unit: str, token_class: str, tokens: int, tmp_path: Path) -> None:
-    """Without the draft's keys the meter's name gives the class and its unit the scale."""
+def test_the_clouds_meter_names(
+    meter: str, unit: str, token_class: str, tokens: int, model: str, tmp_path: Path
+) -> None:
+    """Without the draft's keys the meter's name gives model and class, and its unit the scale."""
     found = _one(tmp_path, SkuMeter=meter, ConsumedUnit=unit)
-    assert (getattr(found, token_class), found.model) == (tokens, meter)
+    assert (getattr(found, token_class), found.model) == (tokens, model)
+    assert (found.service_tier, dict(found.tags)["meter"]) == ("batch" if "batch" in meter else "standard", meter)
 
 
 def test_a_row_fills_a_bucket(tmp_path: Path) -> None:
