@@ -118,7 +118,7 @@ def _occurred(event: Object, found: Object) -> int:
 
 
 def _identity(agent: _Agent, found: Object, session: str, occurred: int, name: str) -> str:
-    """What tells requests apart. A session counts its events, but may count anew when it is resumed: so also the time."""
+    """What tells requests apart: a session counts its events, and may count anew when resumed, so the time as well."""
     sequence, request = text(found.get("event.sequence")), text(found.get("request_id"))
     if session == request == NONE:
         return NONE

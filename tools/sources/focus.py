@@ -31,6 +31,7 @@ MEASURED = frozenset(
         *("BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "ConsumedQuantity", "PricingQuantity"),
         *("ListUnitPrice", "ContractedUnitPrice", "CommitmentDiscountQuantity", "PricingCurrencyEffectiveCost"),
         *("PricingCurrencyListUnitPrice", "PricingCurrencyContractedUnitPrice", "InvoiceId", "InvoiceDetailId"),
+        "x_Unpriced",
     }
 )
 """Columns that a restatement may change; all others together tell a row from every other."""
