@@ -38,7 +38,12 @@ def open_feeds(sources: Sequence[SourceSettings], *, clock: Clock) -> list[Feed]
         BadInput: a mapping file is missing or wrong.
     """
     return [
-        Feed(one, open_source(one.format, SourceOptions(clock=clock, name=one.name, mapping=one.map)))
+        Feed(
+            one,
+            open_source(
+                one.format, SourceOptions(clock=clock, name=one.name, mapping=one.map, billing_mode=one.billing_mode)
+            ),
+        )
         for one in sources
     ]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from agent.detectors.settings import DetectorSettings
 from agent.policy import Policy
 from store.errors import BadInput
-from store.model.usage import Role
+from store.model.usage import BillingMode, Role
 from store.price_overrides import Override
 from tools.actuators.settings import GuardSettings
 from tools.slack.settings import SlackSettings
@@ -29,12 +29,14 @@ class SourceSettings(_Part):
 
     name: str
     """The instance; it stands in every record as `source`."""
-    format: Literal["litellm", "tabular"]
+    format: Literal["litellm", "tabular", "otlp", "focus", "anthropic", "openai", "langfuse"]
     paths: tuple[str, ...]
     """Files or glob patterns; a changed file is read again, which is safe: records are deduplicated."""
     map: Path | None = None
     """The mapping file of a tabular source."""
     role: Role = "metered"
+    billing_mode: BillingMode = "metered"
+    """How an otlp source is paid: `included` for coding agents on seats. Other formats say it themselves."""
 
 
 class LedgerSettings(_Part):

@@ -1,9 +1,10 @@
 """Usage in, and what Bursar would have made of it: ingest, backtest, prices."""
 
 import tempfile
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 import typer
 
@@ -17,7 +18,7 @@ from agent.stores import open_warehouse_at
 from store.errors import BadInput, Busy
 from store.model.money import usd_text
 from store.model.ports import Source, Warehouse
-from store.model.usage import Intake, Role, Window, iso
+from store.model.usage import BillingMode, Intake, Role, Window, iso
 from store.prices import PriceBook
 from tools.sources.registry import SOURCES, SourceOptions, open_source
 
@@ -41,12 +42,15 @@ def ingest(
     map_: Annotated[Path | None, typer.Option("--map", help="The mapping file of a tabular source.")] = None,
     name: Annotated[str | None, typer.Option("--source", help="The instance's name; default the format.")] = None,
     role: Annotated[Role, typer.Option(help="metered, or reference: only compared with, never counted.")] = "metered",
+    billing: Annotated[
+        BillingMode, typer.Option("--billing-mode", help="otlp only: how it is paid; included is seats.")
+    ] = "metered",
     json_: Json = False,
 ) -> None:
     """Read usage files into the warehouse; reading a file twice changes nothing. Works beside `bursar serve`."""
     opts = options(context)
     settings = opts.settings
-    source = open_source(format_, SourceOptions(clock=utc_now, name=name, mapping=map_))
+    source = open_source(format_, SourceOptions(clock=utc_now, name=name, mapping=map_, billing_mode=billing))
     book = PriceBook(settings.prices)
     try:
         with opts.warehouse() as warehouse:
@@ -59,6 +63,16 @@ def ingest(
         print_json(intake.model_dump())
     else:
         say(f"{intake.total} rows: " + ", ".join(f"{n} {what}" for what, n in intake.model_dump().items()))
+    if isinstance(source, Skips):
+        for reason, rows in source.skipped.items():
+            note(f"{rows} rows passed over: {reason}")
+
+
+@runtime_checkable
+class Skips(Protocol):
+    """A source that passes over rows which are no usage, and counts them by reason."""
+
+    skipped: Counter[str]
 
 
 def _collect(source: Source, paths: list[Path], warehouse: Warehouse, book: PriceBook, role: Role) -> Intake:

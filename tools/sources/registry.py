@@ -76,4 +76,6 @@ def open_source(kind: str, options: SourceOptions) -> Source:
     """
     if kind not in SOURCES:
         raise BadInput(f"no such format: {kind!r}; known: {', '.join(SOURCES)}")
+    if options.billing_mode != "metered" and kind != "otlp":
+        raise BadInput(f"{kind} says itself how each call is paid: a billing mode is for otlp only")
     return SOURCES[kind](options)

@@ -1,5 +1,6 @@
 """Tables: JSON lines, CSV (both also gzipped) and Parquet, told by suffix, read by the words of a mapping file."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,13 +19,14 @@ _ROWS = 20_000
 _SUFFIXES = ".jsonl, .ndjson, .json (JSON lines), .csv, each also with .gz, and .parquet"
 
 Row = dict[str, object]
+NO_TRAFFIC = "spans without traffic"
 
 
 class TabularSource:
     """Reads tables by a mapping. `skipped` counts the rows of spans without traffic that were passed over."""
 
     def __init__(self, *, mapping: Mapping, clock: Clock) -> None:
-        self.skipped = 0
+        self.skipped: Counter[str] = Counter()
         self._mapping = mapping
         self._clock = clock
 
@@ -49,7 +51,7 @@ class TabularSource:
         try:
             requests = _count(self._mapping.requests, row, "requests") if self._mapping.requests else 1
             if requests == 0:
-                self.skipped += 1
+                self.skipped[NO_TRAFFIC] += 1
                 return None
             return vet(_record(self._mapping, row, requests, observed_us))
         except Faulty as error:

@@ -96,6 +96,7 @@ _META = {"user_api_key_alias": "search-prod", "user_api_key_team_alias": "search
     [
         (["ingest", "litellm", "nowhere.jsonl"], "nowhere.jsonl"),
         (["ingest", "parquetry", "x"], "parquetry"),
+        (["ingest", "litellm", "x.jsonl", "--billing-mode", "included"], "otlp only"),
         (["ingest", "tabular", "x.csv"], "--map"),
         (["--config", "absent.yaml", "status"], "absent.yaml"),
         (["incidents", "inc-none"], "inc-none"),

@@ -78,7 +78,7 @@ def test_every_suffix_reads_the_same(name: str, tmp_path: Path) -> None:
     first, second = source.read([tmp_path / name])
     assert isinstance(first, UsageRecord)
     assert isinstance(second, UsageRecord)
-    assert source.skipped == 1
+    assert source.skipped == {"spans without traffic": 1}
     assert (first.occurred_us, first.period_seconds) == (to_us(datetime(2026, 11, 2, tzinfo=UTC)), 600)
     assert (first.provider, first.model, first.requested_model) == ("openai", "gpt-4o-mini", "gpt-4o-mini")
     assert (first.team, first.tags) == ("small-1", (("region", "eu"),))
@@ -197,7 +197,7 @@ def test_servegen_counts_as_published() -> None:
     """The published request counts come out, spans without traffic are passed over, nothing is quarantined."""
     intake, source, cube = _shipped("servegen", _DATA / "servegen" / "client_windows.parquet")
     assert intake == Intake(accepted=95_296)
-    assert source.skipped == 106_304
+    assert source.skipped == {"spans without traffic": 106_304}
     pools = {pool: cube.take(cube.mask(Scope.of(requested_model=pool))) for pool in ("m-mid", "m-small", "mm-image")}
     millions = {pool: round(part.total("requests") / 1e6, 2) for pool, part in pools.items()}
     assert (round(millions["m-mid"]), round(millions["m-small"]), millions["mm-image"]) == (970, 1_421, 0.82)
