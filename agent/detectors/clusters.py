@@ -8,7 +8,6 @@ scope is the event's; where they have different hours or different owners, they 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import NamedTuple
 
 from agent.detectors.settings import DetectorSettings
@@ -54,32 +53,25 @@ class Cluster(NamedTuple):
         return inside or list(self.spikes)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Node:
-    """All spikes of one scope that overlap in time."""
+    """All spikes of one scope that overlap in time; `by_signal`: excess per signal in nano-USD."""
 
     scope: Scope
-    spikes: list[Spike] = field(default_factory=list)
+    spikes: tuple[Spike, ...]
+    start: datetime
+    end: datetime
+    by_signal: dict[str, int]
+    excess: int
 
-    @property
-    def start(self) -> datetime:
-        return min(spike.started_at for spike in self.spikes)
-
-    @property
-    def end(self) -> datetime:
-        return max(spike.seen_until for spike in self.spikes)
-
-    @cached_property
-    def by_signal(self) -> dict[str, int]:
-        """Excess per signal in nano-USD; read only once all spikes are in."""
+    @classmethod
+    def of(cls, scope: Scope, spikes: Sequence[Spike]) -> "_Node":
+        """The node of these spikes."""
         sums: dict[str, int] = {}
-        for spike in self.spikes:
+        for spike in spikes:
             sums[spike.signal] = sums.get(spike.signal, 0) + spike.excess_nanos
-        return sums
-
-    @property
-    def excess(self) -> int:
-        return max(self.by_signal.values())
+        start, end = min(spike.started_at for spike in spikes), max(spike.seen_until for spike in spikes)
+        return cls(scope, tuple(spikes), start, end, sums, max(sums.values()))
 
     def meets(self, other: "_Node") -> bool:
         return self.start < other.end and other.start < self.end
@@ -122,10 +114,10 @@ def clusters(spikes: Sequence[Spike], settings: DetectorSettings) -> list[Cluste
 def _nodes(spikes: Sequence[Spike]) -> list[_Node]:
     nodes: list[_Node] = []
     for spike in sorted(spikes, key=lambda spike: (spike.series.dims, spike.started_at)):
-        one = _Node(cube_scope(spike.series), [spike])
-        for node in nodes:
+        one = _Node.of(cube_scope(spike.series), [spike])
+        for k, node in enumerate(nodes):
             if node.scope == one.scope and node.meets(one):
-                node.spikes.append(spike)
+                nodes[k] = _Node.of(node.scope, [*node.spikes, spike])
                 break
         else:
             nodes.append(one)

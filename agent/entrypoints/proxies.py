@@ -62,6 +62,8 @@ def guard_lines(document: GuardDocument | None) -> list[str]:
     """The document for people: how many carry out the rules, then each proxy."""
     if document is None:
         return ["not configured"]
+    if not document["live"]:
+        return [f"no proxy reports; the rule set is {document['rule_set']}"]
     covers = f"{document['current']} of {document['live']} live proxies carry out rule set {document['rule_set']}"
     proxies = [
         f"{one['proxy']} ({one['why_not'] or 'current'}): "

@@ -209,6 +209,13 @@ class Scope(BaseModel):
         both = {**(mapping or {}), **dims}
         return cls(dims=tuple(sorted(both.items())))
 
+    def __eq__(self, other: object) -> bool:
+        # pydantic's own compares whole models; scopes are compared half a million times in a backtest of a week.
+        return isinstance(other, Scope) and self.dims == other.dims
+
+    def __hash__(self) -> int:
+        return hash(self.dims)
+
     def as_dict(self) -> dict[str, str]:
         """{dimension: value}."""
         return dict(self.dims)

@@ -32,6 +32,7 @@ BURSAR = str(Path(sys.executable).parent / "bursar")
 TOKEN = "a-token-of-this-installation"
 BUCKET_SECONDS = 60
 LOOP_CALLS = 75
+STEPS = ("search for the page", "read the page")
 LOOP_TOKENS = {"input_tokens": 20_000, "output_tokens": 400}
 LEASE_SECONDS = 54
 """0.015 hours: long enough to look at a rule in force, short enough to see it end."""
@@ -42,26 +43,26 @@ swap_to: [claude-small]
 never_touch: [bursar-probe]
 """
 CONFIG = f"""
-server: {{port: PORT}}
-sources: [{{name: litellm, format: litellm, paths: [FOLDER/history.jsonl]}}]
+server: {{port: <PORT>}}
+sources: [{{name: litellm, format: litellm, paths: [<FOLDER>/history.jsonl]}}]
 detectors: {{bucket_seconds: {BUCKET_SECONDS}, history_days: 14}}
 playbooks: {{session_cap: {{lease_hours: 0.015}}, rate_limit: {{lease_hours: 0.015}}}}
 policy:
-  mode: MODE
+  mode: <MODE>
   approvers: [ann]
 schedule: {{tick_seconds: 2, source_delay_seconds: 3, retry_seconds: 4, claim_seconds: 20}}
 guard:
   token: ${{BURSAR_GUARD_TOKEN}}
-  private_key: FOLDER/guard.key
+  private_key: <FOLDER>/guard.key
   poll_seconds: 1
-  proxy_url: PROXY
+  proxy_url: <PROXY>
   probe_key: ${{BURSAR_PROBE_KEY}}
 slack:
   bot_token: ${{BURSAR_SLACK_BOT_TOKEN}}
   app_token: ${{BURSAR_SLACK_APP_TOKEN}}
   channel: {CHANNEL}
   people: {{{TEAM}/U0ANN: ann}}
-  base_url: SLACK
+  base_url: <SLACK>
 """
 
 BANNER = App("ads", "banner", "production", "claude-small", 240, 900)
@@ -115,9 +116,9 @@ class Scene:
             folder / "history.jsonl", {self.keys[app.name]: app for app in APPS}, until=now, switch=switch
         )
         config = CONFIG
-        values = {"PORT": str(self.port), "FOLDER": str(folder), "MODE": mode, "PROXY": self.proxy.url}
-        for name, value in {**values, "SLACK": slack.base_url}.items():
-            config = config.replace(name, value)
+        values = {"PORT": self.port, "FOLDER": folder, "MODE": mode, "PROXY": self.proxy.url, "SLACK": slack.base_url}
+        for name, value in values.items():
+            config = config.replace(f"<{name}>", str(value))
         (folder / "bursar.yaml").write_text(config)
         self.rule_sets: list[Json] = []
         self._watching = threading.Event()
@@ -167,10 +168,10 @@ class Scene:
         """A text that stands in every prompt of the app, and by which the model stub knows it."""
         return f"prompt of {app.name} {self.port}"
 
-    def call(self, app: App, *, model: str | None = None, session: str | None = None) -> Json:
+    def call(self, app: App, *, model: str | None = None, session: str | None = None, step: str = "") -> Json:
         """One call by a real client: {"status", "headers", "body"[, "raised"]}. Production apps use anthropic's."""
         headers = {"x-litellm-session-id": session} if session else {}
-        messages = [{"role": "user", "content": self.mark(app)}]
+        messages = [{"role": "user", "content": f"{self.mark(app)} {step}"}]
         body: dict[str, Any] = {"model": model or app.model, "max_tokens": 1000, "messages": messages}
         key = self.keys[app.name]
         if app.environment != "production":
@@ -184,17 +185,21 @@ class Scene:
         return [entry["model"] for entry in self.upstream.log(self.mark(app))]
 
     def loop(self, session: str) -> list[Json]:
-        """The crawler calls itself again and again in one session, within one bucket, as fast as it can."""
+        """The crawler goes back and forth between two steps in one session, within one bucket, as fast as it can."""
         left = BUCKET_SECONDS - time.time() % BUCKET_SECONDS
         if left < BUCKET_SECONDS * 0.6:
             time.sleep(left)  # so that the spike is whole in one bucket, and is seen at that bucket's end
-        return [self.call(CRAWLER, session=session) for _ in range(LOOP_CALLS)]
+        return [self.call(CRAWLER, session=session, step=STEPS[number % 2]) for number in range(LOOP_CALLS)]
 
     # --- Slack
 
+    def threads(self) -> list[Json]:
+        """The first messages of the incidents' threads; the weekly summary, which is due too, is none of them."""
+        return [one for one in self.slack.roots() if "inc-" in json.dumps(one["blocks"])]
+
     def root(self) -> Json:
         """The first message of the one thread."""
-        (root,) = self.slack.roots()
+        (root,) = self.threads()
         return root
 
     def says(self) -> str:
@@ -204,7 +209,7 @@ class Scene:
 
     def buttons(self) -> dict[str, str]:
         """{action id: value} of what can be clicked in the first message now."""
-        blocks = [block for root in self.slack.roots() for block in root["blocks"] if block["type"] == "actions"]
+        blocks = [block for root in self.threads() for block in root["blocks"] if block["type"] == "actions"]
         return {one["action_id"]: one.get("value", "") for block in blocks for one in block["elements"]}
 
     def click(self, action_id: str) -> None:

@@ -11,7 +11,7 @@ def test_shadow_says_and_touches_nothing(play: Play) -> None:
 
     scene.loop("night-run")
 
-    until(lambda: scene.slack.roots() and "Only observed" in scene.says(), 120, f"the thread; {scene.log[-3000:]}")
+    until(lambda: scene.threads() and "Only observed" in scene.says(), 120, f"the thread; {scene.log[-3000:]}")
     says = scene.says()
     assert "nothing was changed" in says
     assert "mode:shadow" in says

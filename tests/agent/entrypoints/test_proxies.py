@@ -44,6 +44,7 @@ def state(ledger: Ledger, now: datetime = NOW) -> str | None:
 def test_without_a_live_proxy_it_says_where_to_look(ledger: Ledger) -> None:
     """Nothing reports, or not any more: no rule can be in force."""
     assert (state(ledger) or "").startswith("no proxy reports")
+    assert guard_lines(guard_document(GUARDED, ledger=ledger, now=NOW)) == ["no proxy reports; the rule set is 1"]
     ledger.guard_report(ProxyReport(proxy_id="a", sequence=1))
     assert (state(ledger, NOW + timedelta(seconds=29)) or "").startswith("ok")
     assert (state(ledger, NOW + timedelta(seconds=31)) or "").startswith("no proxy reports")

@@ -1,0 +1,35 @@
+"""Has the shipped service sit a case: its records in a warehouse in memory, a backtest over the hours of the onset."""
+
+from collections.abc import Sequence
+
+from agent.backtest import Backtest, backtest
+from agent.policy import Policy, Rule, When
+from agent.settings import Settings
+from agent.stores import open_warehouse_at
+from evals.exam.stage import Staged
+from store.model.usage import UsageRecord
+
+STEP_SECONDS = 3600
+POLICY = Policy(
+    mode="auto",
+    approvers=("dana",),
+    rules=(Rule(name="known-and-low", when=When(risk=("low", "medium"), min_confidence=0.7), verdict="apply"),),
+)
+"""Bolder than the shipped one: whatever low or medium risk and confidence allow is applied, so that harm would show."""
+
+
+def sit(staged: Staged, history: Sequence[UsageRecord], after: Sequence[UsageRecord]) -> Backtest:
+    """What the service would have opened, found, proposed and ruled with these records."""
+    warehouse = open_warehouse_at(None, clock=lambda: staged.look.end)
+    try:
+        warehouse.append(history)
+        warehouse.append(after)
+        return backtest(
+            warehouse=warehouse,
+            settings=Settings(policy=POLICY, prices=staged.prices),
+            window=staged.look,
+            step_seconds=STEP_SECONDS,
+            progress=lambda _now, _incidents: None,
+        )
+    finally:
+        warehouse.close()
