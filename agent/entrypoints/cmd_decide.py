@@ -71,7 +71,7 @@ def _show_incident(ledger: Ledger, incident_id: str, *, json: bool) -> None:
         return
     for cause in finding.causes[:3]:
         say(f"  {cause.cause} {cause.confidence:.0%}  {cause.because}")
-    say("drivers (they add up to the excess):")
+    say(f"drivers of {usd_text(finding.excess_nanos)} (they add up to it):")
     for share in finding.drivers:
         say(f"  {usd_text(share.nanos):>14}  {share.driver}")
     say("evidence:")

@@ -138,5 +138,6 @@ class Service:
         self.metrics.incidents.set(len(open_now))
         self.metrics.excess.set(sum(usd_number(incident.excess_nanos) for incident in open_now))
         self.metrics.kill_switch.set(self.bursar.ledger.kill_switch())
+        self.metrics.remedies.clear()  # a state that no remedy is in any more is absent, not stale
         for state, count in Counter(remedy.state for remedy in self.bursar.ledger.remedies()).items():
             self.metrics.remedies.labels(state).set(count)

@@ -36,7 +36,7 @@ def _changed(payload: Mapping[str, Any]) -> str:
     state, outcome = cast("RemedyState", payload["state"]), cast("Outcome | None", payload.get("outcome"))
     ended = outcome is not None and state in ("closed", "paging")
     says = wording.OUTCOMES[outcome] if ended and outcome else wording.STATES[state]
-    note = f". {payload['note']}" if payload.get("note") else ""
+    note = f". {_sentence(str(payload['note']))}" if payload.get("note") else ""
     return _sentence(f"{'a person must look: ' if state == 'paging' else ''}{says}{note}")
 
 

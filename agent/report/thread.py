@@ -40,6 +40,7 @@ def card_of(file: ThreadFile, zone: ZoneInfo) -> Card:
         f"since {wording.time_text(incident.started_at, zone)} ({zone.key})",
         cause=_cause(finding),
         drivers=_drivers(finding),
+        drivers_of=usd_text(finding.excess_nanos) if finding else "",
         plan=file.proposal.playbook if file.proposal else "",
         changes=_changes(file.proposal),
         terms=_terms(file.proposal) if file.proposal else (),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.backtest import Backtest, backtest
-from agent.policy import Policy, Rule, When
+from agent.policy import SHIPPED_RULES, Policy, Rule, When
 from agent.settings import Settings
 from agent.stores import open_warehouse_at
 from evals.exam.stage import Staged
@@ -13,9 +13,12 @@ STEP_SECONDS = 3600
 POLICY = Policy(
     mode="auto",
     approvers=("dana",),
-    rules=(Rule(name="known-and-low", when=When(risk=("low", "medium"), min_confidence=0.7), verdict="apply"),),
+    rules=(
+        *SHIPPED_RULES,
+        Rule(name="known-cause", when=When(risk=("low", "medium"), min_confidence=0.7), verdict="apply"),
+    ),
 )
-"""Bolder than the shipped one: whatever low or medium risk and confidence allow is applied, so that harm would show."""
+"""Bolder than the shipped rules: a low or medium risk is applied for a known cause, so that a wrong remedy would show."""
 
 
 def sit(staged: Staged, history: Sequence[UsageRecord], after: Sequence[UsageRecord]) -> Backtest:

@@ -65,6 +65,8 @@ class Card(NamedTuple):
     buttons: tuple[ButtonKind, ...] = ()
     asked: tuple[str, ...] = ()
     """User ids, from the operator's list, that are mentioned: the only live text that there is."""
+    drivers_of: str = ""
+    """The excess that the drivers add up to: that of the last investigation, while the headline goes on growing."""
 
 
 class WeekCard(NamedTuple):
@@ -120,7 +122,8 @@ def _incident(card: Card, divisor: int) -> list[Block]:
         _section(f"*Cause* {safe(card.cause, line)}"),
     ]
     if card.drivers:
-        blocks.append(_section("*Drivers* (they add up to the excess)\n" + _bullets(card.drivers, name)))
+        title = f"*Drivers* of {safe(card.drivers_of, name)} (they add up to it)\n"
+        blocks.append(_section(title + _bullets(card.drivers, name)))
     if card.plan:
         changes = [_change(before, after, line) for before, after in card.changes[:3]]
         more = [f"• and {len(card.changes) - 3} more"] if len(card.changes) > 3 else []
