@@ -35,7 +35,7 @@ def card_of(file: ThreadFile, zone: ZoneInfo) -> Card:
     over = f"{usd_text(incident.excess_nanos)} above the baseline"
     return Card(
         headline=f"{wording.cause_text(finding.cause) if finding else 'Spike'}: {over}",
-        where=incident.scope.text,
+        where=_where(incident, finding),
         cost=f"spent {usd_text(spent)} where {usd_text(incident.baseline_nanos)} was expected, "
         f"since {wording.time_text(incident.started_at, zone)} ({zone.key})",
         cause=_cause(finding),
@@ -71,6 +71,13 @@ def week_card(payload: Mapping[str, Any]) -> WeekCard:
         figures=tuple((str(label), str(value), str(note)) for label, value, note in payload.get("figures") or ()),
         incidents=tuple(str(line) for line in payload.get("incidents") or ()),
     )
+
+
+def _where(incident: Incident, finding: Finding | None) -> str:
+    """What the finding names inside the incident's scope, first, as long scopes are cut; then the scope."""
+    named = set(finding.focus.dims) - set(incident.scope.dims) if finding else set()
+    inside = " ".join(f"{name}={value}" for name, value in sorted(named))
+    return f"{inside} in {incident.scope.text}" if inside else incident.scope.text
 
 
 def _cause(finding: Finding | None) -> str:

@@ -44,7 +44,7 @@ def investigate(
 ) -> Finding:
     """Find out why an incident's scope spends more than it should, by read-only queries.
 
-    `now` cuts off what had not happened yet: no bucket that was not over by then is read.
+    `now` cuts off what came later: of an incident that goes on beyond it, no bucket that was not over by then is read.
 
     Raises:
         BadInput: the warehouse cannot answer for the incident's scope.
@@ -58,7 +58,8 @@ def investigate(
 def gather(*, incident: Incident, warehouse: Warehouse, price_table_for: PriceTableFor, now: datetime) -> CaseData:
     """Fetch all that the analyst looks at; each question is limited in rows."""
     window, known_until = incident_window(incident), floor_to(now, BUCKET_SECONDS)
-    if window.start < known_until < window.end:
+    # An incident that was seen up to `now` is read whole: in buckets of a minute its end lies within one of ours.
+    if now < incident.window.end and window.start < known_until < window.end:
         window = Window(start=window.start, end=known_until)
     reference = _reference(incident, window, warehouse)
     spend_seen = _seen(window, reference, lambda w: spend(warehouse, scope=incident.scope, window=w).need())

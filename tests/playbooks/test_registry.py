@@ -77,6 +77,8 @@ def test_the_operators_parameters_are_checked() -> None:
     assert set(found) == {p.name for p in PLAYBOOKS}
     assert found["session_cap"].model_dump()["multiple"] == 3
     assert isinstance(found["notify"], Params)
+    assert found["notify"].lease_seconds == 24 * 3600
+    assert parameters({"session_cap": {"lease_hours": 0.5}})["session_cap"].lease_seconds == 1800
     with pytest.raises(BadInput, match="no playbook is called 'magic'"):
         parameters({"magic": {}})
     with pytest.raises(BadInput, match="rate_limit: multiple"):

@@ -15,10 +15,8 @@ Play = Callable[..., Scene]
 
 
 @pytest.fixture
-def play(
-    litellm_python: Path, upstream: Upstream, openai_client: OpenAIClient, tmp_path: Path
-) -> Iterator[Play]:
-    """Set the scene: play(mode="auto")."""
+def play(litellm_python: Path, upstream: Upstream, openai_client: OpenAIClient, tmp_path: Path) -> Iterator[Play]:
+    """Sets the scene that a proof asks for, once."""
     scenes: list[Scene] = []
     with SlackStandIn() as slack:
 

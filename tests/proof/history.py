@@ -14,7 +14,7 @@ MODELS = {"claude-big": "claude-opus-4-5", "claude-small": "claude-haiku-4-5"}
 
 
 class App(NamedTuple):
-    """An app as it normally is: one call every so many seconds, by day and, half as often, by night."""
+    """An app as it normally is: one call every so many seconds; by night answers are half as long."""
 
     team: str
     name: str
@@ -43,9 +43,8 @@ def write_history(path: Path, apps: dict[str, App], *, until: datetime, switch: 
 def _calls(key: str, app: App, until: datetime, switch: Switch | None) -> Iterator[dict[str, object]]:
     at, number = until - timedelta(days=DAYS), 0
     while at < until:
-        if 6 <= at.hour or number % 2 == 0:
-            switched = switch is not None and switch.app == app.name and at >= switch.at
-            yield _call(key, app, switch.model if switch and switched else app.model, number, at)
+        switched = switch is not None and switch.app == app.name and at >= switch.at
+        yield _call(key, app, switch.model if switch and switched else app.model, number, at)
         at += timedelta(seconds=app.seconds)
         number += 1
 
@@ -62,7 +61,7 @@ def _call(key: str, app: App, model: str, number: int, at: datetime) -> dict[str
         "startTime": at.astimezone(UTC).timestamp() - 2,
         "endTime": at.astimezone(UTC).timestamp(),
         "prompt_tokens": app.tokens_in + number % 7 * 10,
-        "completion_tokens": app.tokens_out + number % 5 * 10,
+        "completion_tokens": app.tokens_out // (1 if 6 <= at.hour < 22 else 2) + number % 5 * 10,
         "metadata": {
             "user_api_key_hash": sha256(key.encode()).hexdigest(),
             "user_api_key_team_alias": app.team,

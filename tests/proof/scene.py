@@ -3,8 +3,9 @@
 Nothing in it looks into Bursar's tables. What happened is told by the clients, by the model stub, by the proxy's access
 log, by the rules that the guard inside the proxy has accepted, and by the Slack channel.
 
-Time is real. Spend is judged in buckets of a minute (`detectors.bucket_seconds: 60`), so that a spike is seen a minute
-after it began and not an hour.
+Time is real, for every part: no clock is shifted. Spend is judged in buckets of a minute (`detectors.bucket_seconds:
+60`), so that a loop is seen within two minutes and not within two hours, and a lease is a minute and not a day. The
+past is as real as it can be: payloads as LiteLLM logs them, read by the service at its start, the last one seconds old.
 """
 
 import contextlib
@@ -72,15 +73,6 @@ ASSISTANT = App("shop", "assistant", "production", "claude-small", 120, 40_000, 
 APPS = (BANNER, WRITER, CRAWLER, ASSISTANT)
 
 
-def until(holds: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait for what other processes do; none of them is under our clock."""
-    give_up = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > give_up:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.1)
-
-
 class Scene:
     """One proxy, one service, one channel, four apps with a past. `rule_sets` are those that the proxy accepted."""
 
@@ -112,9 +104,7 @@ class Scene:
         if switch_seconds_ago is not None:
             at = datetime.fromtimestamp(now.timestamp() - switch_seconds_ago, UTC)
             switch = Switch(ASSISTANT.name, "claude-big", at)
-        write_history(
-            folder / "history.jsonl", {self.keys[app.name]: app for app in APPS}, until=now, switch=switch
-        )
+        write_history(folder / "history.jsonl", {self.keys[app.name]: app for app in APPS}, until=now, switch=switch)
         config = CONFIG
         values = {"PORT": self.port, "FOLDER": folder, "MODE": mode, "PROXY": self.proxy.url, "SLACK": slack.base_url}
         for name, value in values.items():
@@ -147,20 +137,26 @@ class Scene:
     def serve_and_wait(self, *, failpoint: str = "") -> "subprocess.Popen[bytes]":
         """The same, and wait until it has looked once."""
         service = self.serve(failpoint=failpoint)
-        until(self._is_ready, 180, f"bursar serve is ready; {self.log[-2000:]}")
+        self.until(self._is_ready, 180, "bursar serve is ready")
         return service
 
     def _is_ready(self) -> bool:
         assert self.service is not None
-        assert self.service.poll() is None, self.log[-3000:]
+        assert self.service.poll() is None, self._log()
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"http://127.0.0.1:{self.port}/ready").status_code == 200
         return False
 
-    @property
-    def log(self) -> str:
-        """What the service said."""
-        return (self._folder / "bursar.log").read_text(errors="replace")
+    def until(self, holds: Callable[[], object], seconds: float, what: str) -> None:
+        """Wait for what other processes do; none of them is under our clock."""
+        give_up = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > give_up:
+                raise AssertionError(f"not within {seconds:g} s: {what}; the service said: {self._log()}")
+            time.sleep(0.1)
+
+    def _log(self) -> str:
+        return (self._folder / "bursar.log").read_text(errors="replace")[-3000:]
 
     # --- clients
 
@@ -187,7 +183,7 @@ class Scene:
     def loop(self, session: str) -> list[Json]:
         """The crawler goes back and forth between two steps in one session, within one bucket, as fast as it can."""
         left = BUCKET_SECONDS - time.time() % BUCKET_SECONDS
-        if left < BUCKET_SECONDS * 0.6:
+        if left < BUCKET_SECONDS / 2:
             time.sleep(left)  # so that the spike is whole in one bucket, and is seen at that bucket's end
         return [self.call(CRAWLER, session=session, step=STEPS[number % 2]) for number in range(LOOP_CALLS)]
 
@@ -214,7 +210,7 @@ class Scene:
 
     def click(self, action_id: str) -> None:
         """Ann clicks; Slack sends it through Socket Mode and wants it acknowledged within 3 s."""
-        until(lambda: action_id in self.buttons() and self.slack.connections(), 60, f"the button {action_id}")
+        self.until(lambda: action_id in self.buttons() and self.slack.connections(), 60, f"the button {action_id}")
         delivery = self.slack.click("U0ANN", self.root(), action_id, self.buttons()[action_id])
         assert delivery.acked.wait(10)
 

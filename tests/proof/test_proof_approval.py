@@ -1,7 +1,7 @@
 """Proof 2: in production people decide. Nothing happens before; Approve swaps one app's model; Undo brings it back."""
 
 from tests.proof.conftest import Play
-from tests.proof.scene import ASSISTANT, BANNER, WRITER, until
+from tests.proof.scene import ASSISTANT, BANNER, WRITER
 from tools.slack.blocks import APPROVE, UNDO
 
 BIG, SMALL = "claude-opus-4-5", "claude-haiku-4-5"
@@ -11,7 +11,7 @@ def test_a_click_swaps_the_model_and_undo_brings_it_back(play: Play) -> None:
     """An app was deployed with the dear model; only after Ann's click does the proxy answer it with the other one."""
     scene = play(mode="auto", switch_seconds_ago=100 * 60)
     scene.serve_and_wait()
-    until(lambda: APPROVE in scene.buttons(), 120, f"a plan that waits for a decision; {scene.log[-3000:]}")
+    scene.until(lambda: APPROVE in scene.buttons(), 120, "a plan that waits for a decision")
 
     before = [scene.call(ASSISTANT, model="claude-big"), scene.call(WRITER), scene.call(BANNER)]
 
@@ -22,7 +22,7 @@ def test_a_click_swaps_the_model_and_undo_brings_it_back(play: Play) -> None:
 
     scene.click(APPROVE)
 
-    until(lambda: scene.changes and scene.changes[-1], 60, f"the rule at the proxy; {scene.log[-3000:]}")
+    scene.until(lambda: scene.changes and scene.changes[-1], 60, "the rule at the proxy")
     ((rule,),) = scene.changes[1:]
     assert (rule["action"]["kind"], rule["action"]["to_model"]) == ("set_model_alias", "claude-small")
     swapped = scene.call(ASSISTANT, model="claude-big")
@@ -34,7 +34,7 @@ def test_a_click_swaps_the_model_and_undo_brings_it_back(play: Play) -> None:
 
     scene.click(UNDO)
 
-    until(lambda: scene.changes[-1] == [], 60, f"the rule is gone; {scene.log[-3000:]}")
+    scene.until(lambda: scene.changes[-1] == [], 60, "the rule is gone")
     assert scene.call(ASSISTANT, model="claude-big")["headers"].get("x-bursar-remedy") is None
     assert scene.asked(ASSISTANT) == [BIG, SMALL, BIG]
     assert len(scene.changes) == 3, "one rule came, and went"

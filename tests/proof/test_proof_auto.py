@@ -1,7 +1,7 @@
 """Proof 1: in staging, with rules that may act, a looping agent is stopped by itself, and only for a while."""
 
 from tests.proof.conftest import Play
-from tests.proof.scene import BANNER, CRAWLER, LEASE_SECONDS, LOOP_CALLS, WRITER, until
+from tests.proof.scene import BANNER, CRAWLER, LEASE_SECONDS, LOOP_CALLS, WRITER
 
 CHAT = "/v1/chat/completions"
 
@@ -16,7 +16,7 @@ def test_a_looping_agent_is_stopped_and_the_lease_ends(play: Play) -> None:
 
     assert {answer["status"] for answer in answers} == {200}
     assert len(scene.asked(CRAWLER)) == LOOP_CALLS
-    until(lambda: scene.changes and scene.changes[-1], 120, f"a rule at the proxy; {scene.log[-3000:]}")
+    scene.until(lambda: scene.changes and scene.changes[-1], 120, "a rule at the proxy")
     ((rule,),) = scene.changes[1:]
     assert rule["action"]["kind"] in {"set_session_cap", "set_rate_limit"}
     assert rule["action"]["target"].items() >= {"team": "research", "app": "crawler"}.items()
@@ -30,9 +30,9 @@ def test_a_looping_agent_is_stopped_and_the_lease_ends(play: Play) -> None:
     assert rule["remedy_id"] in answer["body"]["error"]["message"]
     assert scene.call(CRAWLER, session="another-run")["status"] == 200
     assert scene.call(WRITER)["status"] == scene.call(BANNER)["status"] == 200
-    until(lambda: scene.threads() and "night-run" in scene.says(), 20, "the thread names the session")
+    scene.until(lambda: scene.threads() and "night-run" in scene.says(), 20, "the thread names the session")
 
-    until(lambda: scene.changes[-1] == [], LEASE_SECONDS + 30, "the rule's end")
+    scene.until(lambda: scene.changes[-1] == [], LEASE_SECONDS + 30, "the rule's end")
 
     assert scene.call(CRAWLER, session="night-run")["status"] == 200
     assert len(scene.changes) == 3, "one rule came, and went"

@@ -3,7 +3,7 @@
 import signal
 
 from tests.proof.conftest import Play
-from tests.proof.scene import ASSISTANT, until
+from tests.proof.scene import ASSISTANT
 from tools.slack.blocks import APPROVE, UNDO
 
 BETWEEN_APPROVAL_AND_EFFECT = "apply.intended"
@@ -14,7 +14,7 @@ def test_two_kills_make_one_effect(play: Play) -> None:
     """Killed after the approval, then killed again after the effect: one change at the proxy, and it can be undone."""
     scene = play(mode="ask", switch_seconds_ago=100 * 60)
     first = scene.serve_and_wait(failpoint=BETWEEN_APPROVAL_AND_EFFECT)
-    until(lambda: APPROVE in scene.buttons(), 120, f"a plan that waits for a decision; {scene.log[-3000:]}")
+    scene.until(lambda: APPROVE in scene.buttons(), 120, "a plan that waits for a decision")
 
     scene.click(APPROVE)
 
@@ -26,7 +26,7 @@ def test_two_kills_make_one_effect(play: Play) -> None:
 
     assert second.wait(120) == -signal.SIGKILL
     scene.serve_and_wait()
-    until(lambda: UNDO in scene.buttons(), 90, f"the receipt: it is in force; {scene.log[-3000:]}")
+    scene.until(lambda: UNDO in scene.buttons(), 90, "the receipt: it is in force")
     ((rule,),) = scene.changes[1:]
     assert scene.call(ASSISTANT, model="claude-big")["headers"]["x-bursar-remedy"] == rule["remedy_id"]
     assert scene.asked(ASSISTANT) == ["claude-opus-4-5", "claude-haiku-4-5"]

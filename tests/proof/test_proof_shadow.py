@@ -1,7 +1,7 @@
 """Proof 4: the same loop in shadow mode. Bursar says what it would have done, and touches nothing."""
 
 from tests.proof.conftest import Play
-from tests.proof.scene import CRAWLER, LOOP_CALLS, until
+from tests.proof.scene import CRAWLER, LOOP_CALLS
 
 
 def test_shadow_says_and_touches_nothing(play: Play) -> None:
@@ -11,7 +11,7 @@ def test_shadow_says_and_touches_nothing(play: Play) -> None:
 
     scene.loop("night-run")
 
-    until(lambda: scene.threads() and "Only observed" in scene.says(), 120, f"the thread; {scene.log[-3000:]}")
+    scene.until(lambda: scene.threads() and "Only observed" in scene.says(), 120, "the thread")
     says = scene.says()
     assert "nothing was changed" in says
     assert "mode:shadow" in says

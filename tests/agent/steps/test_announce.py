@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from store.model.remedy import Verdict
+from store.model.usage import Scope
 from tests.agent.steps.slack_scene import Scene, slack_scene
 from tests.servers.slack import BOT, CHANNEL
-from tests.store.ledger.examples import T0, an_application, claimed, moved
+from tests.store.ledger.examples import SCOPE, T0, a_finding, an_application, claimed, moved
 from tools.slack.blocks import APPROVE, UNDO
 
 
@@ -45,6 +46,16 @@ def test_a_request_opens_one_thread_that_says_everything(scene: Scene) -> None:
     assert (APPROVE, "rem-1@1") in scene.buttons()
     assert "<@U0ANN> · <@U0BEN> · <@U0CLEO>" in said
     assert scene.announce() == 0
+
+
+def test_the_session_that_loops_is_named(scene: Scene) -> None:
+    """What the finding names inside the incident's scope stands in the thread, and comes to no life there."""
+    scene.file()
+    inside = Scope.of({**SCOPE.as_dict(), "session_id": "night-run <!channel>"})
+    scene.ledger.save_finding(a_finding().model_copy(update={"focus": inside}))
+    scene.announce()
+    assert "session_id=night-run" in _said(scene)
+    assert "<!channel>" not in _said(scene)
 
 
 def test_a_decision_updates_the_root_in_place_and_takes_the_buttons_away(scene: Scene) -> None:

@@ -92,6 +92,17 @@ def test_the_future_is_not_read() -> None:
     assert from_us(int(case.calls.now.columns["occurred_us"].max())) < now
 
 
+def test_an_incident_that_just_began_is_read_whole() -> None:
+    """Judged by the minute it may begin before and end within the five minutes that run: nothing of it is left out."""
+    world = SmallWorld()
+    began, now = WINDOW.start + timedelta(minutes=4), WINDOW.start + timedelta(minutes=6)
+    incident = world.incident.model_copy(update={"started_at": began, "seen_until": now})
+    warehouse = world.warehouse()
+    case = gather(incident=incident, warehouse=warehouse, price_table_for=lambda _: PRICES, now=now)
+    warehouse.close()
+    assert case.window == Window(start=WINDOW.start, end=WINDOW.start + timedelta(minutes=10))
+
+
 def test_an_empty_warehouse_gives_an_honest_finding() -> None:
     """Without any data the cause is unknown, and the excess is residual to the cent."""
     warehouse = open_duckdb(None, clock=lambda: WINDOW.end)
