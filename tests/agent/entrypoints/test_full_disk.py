@@ -31,7 +31,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         text=True,
         check=False,
         timeout=300,
-        preexec_fn=cramped,  # noqa: PLW1509 # the child is single-threaded
+        preexec_fn=cramped,
     )
     assert full.returncode == 1, full.stdout + full.stderr
     assert "usage warehouse" in full.stderr
