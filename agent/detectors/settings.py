@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from store.model.usage import CUBE_DIMENSIONS, Scope, Window
 
 DAY_SECONDS = 86_400
+BUCKET_WIDTHS = (60, 300, *(hours * 3600 for hours in range(1, 25) if 24 % hours == 0))
+"""What the warehouse can sum usage by, in seconds."""
 
 DEFAULT_GROUP_BYS: tuple[tuple[str, ...], ...] = (
     (),
@@ -93,8 +95,8 @@ class DetectorSettings(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> "DetectorSettings":
-        if self.bucket_seconds < 60 or DAY_SECONDS % self.bucket_seconds:
-            raise ValueError(f"bucket_seconds must divide a day, at least 60; got {self.bucket_seconds}")
+        if self.bucket_seconds not in BUCKET_WIDTHS:
+            raise ValueError(f"bucket_seconds is 60, 300 or whole hours that divide a day; got {self.bucket_seconds}")
         for group_by in self.group_bys:
             unknown = [name for name in group_by if name not in CUBE_DIMENSIONS]
             if unknown:
