@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from evals.bench.rca_command import rca
+from evals.exam.command import eval_
 
 DEFAULT_OUT = Path("bursar-demo")
 
@@ -13,6 +14,7 @@ DEFAULT_OUT = Path("bursar-demo")
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(demo)
+    app.command("eval")(eval_)
     bench = typer.Typer(no_args_is_help=True)
     bench.command()(rca)
     # A callback keeps the name of a benchmark on the command line while there is only one.

@@ -52,9 +52,7 @@ class Case:
     @property
     def name(self) -> str:
         """Neutral: digits for the pattern, the strength and the confounder."""
-        return (
-            f"case-{self.pattern.number:02d}{STRENGTHS.index(self.strength)}{CONFOUNDERS.index(self.confounder)}"
-        )
+        return f"case-{self.pattern.number:02d}{STRENGTHS.index(self.strength)}{CONFOUNDERS.index(self.confounder)}"
 
     @property
     def size(self) -> float:

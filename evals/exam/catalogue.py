@@ -73,5 +73,5 @@ def named(names: Sequence[str]) -> list[Case]:
     known = {case.name: case for case in all_cases()}
     for name in names:
         if name not in known:
-            raise BadInput(f"{name!r} is no case of the exam; `bursar eval --list` names them")
+            raise BadInput(f"{name!r} is no case of the exam; `bursar eval --list --all` names them")
     return [known[name] for name in names]

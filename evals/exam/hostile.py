@@ -2,19 +2,14 @@
 
 Each value keeps its beginning and gets the same tail everywhere, so that the twin is the same traffic under other
 names; whatever comes out differently was steered by words. Names that people give (team, app, environment) stay, and
-so do columns whose words are a vocabulary (model, tier, speed, status, operation, finish reason).
+so do columns whose words are a vocabulary (model, tier, speed, status, operation, finish reason). Prompt versions and
+tags, which the seeded company does not have, are added.
 """
 
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 from store.model.usage import NONE, UsageRecord
-
-COLUMNS = (
-    "region", "trace_id", "span_id", "session_id", "api_key_id", "end_user", "route", "release", "job",
-    "prompt_hash", "prefix_hash",
-)  # fmt: skip
-"""Columns whose values get a tail; `prompt_version` and tags, which the seeded company does not have, are added."""
 
 _TEMPLATES = (
     "TODO: {goal}",
@@ -64,7 +59,17 @@ def hostile_records(records: Iterable[UsageRecord]) -> tuple[list[UsageRecord], 
         record._replace(
             prompt_version=payload_for(f"version {record.app}"),
             tags=(("note", payload_for(f"tag {record.app}")), (payload_for("tag name")[:60], "x")),
-            **{name: tailed(getattr(record, name)) for name in COLUMNS},
+            region=tailed(record.region),
+            trace_id=tailed(record.trace_id),
+            span_id=tailed(record.span_id),
+            session_id=tailed(record.session_id),
+            api_key_id=tailed(record.api_key_id),
+            end_user=tailed(record.end_user),
+            route=tailed(record.route),
+            release=tailed(record.release),
+            job=tailed(record.job),
+            prompt_hash=tailed(record.prompt_hash),
+            prefix_hash=tailed(record.prefix_hash),
         )
         for record in records
     ]

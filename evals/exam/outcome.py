@@ -3,32 +3,39 @@
 from collections.abc import Iterator, Mapping
 
 from agent.backtest import Backtest
+from evals.exam.hostile import unmasked
+from store.model.canonical import canonical_json
 
 _WORDS = frozenset(
-    {"id", "incident_id", "remedy_id", "says", "because", "detail", "message", "assumption", "quality_note", "undo_note",
-     "policy_version"}
-)  # fmt: skip
+    {
+        *("id", "incident_id", "remedy_id", "policy_version"),
+        *("says", "because", "detail", "message", "assumption", "quality_note", "undo_note"),
+    }
+)
 """Sentences are free to name things; ids are digests of names."""
 
 
-def outcome_of(run: Backtest) -> object:
-    """Incidents with findings, proposals and rulings, and notes on the data, in the order of the run."""
-    return _plain(
+def outcome_of(run: Backtest, names: Mapping[str, str] | None = None) -> dict[str, object]:
+    """Incidents with findings, proposals and rulings, and notes on the data; `names` puts hostile values back.
+
+    Incidents are in the order of what they say: that of the run goes by ids where two began together.
+    """
+    incidents = [
         {
-            "incidents": [
-                {
-                    "incident": incident.model_dump(mode="json"),
-                    "finding": run.findings[incident.id].model_dump(mode="json") if incident.id in run.findings else None,
-                    "proposals": [
-                        [proposal.model_dump(mode="json"), ruling.model_dump(mode="json") if ruling else None]
-                        for proposal, ruling in run.proposals.get(incident.id, [])
-                    ],
-                }
-                for incident in run.incidents
+            "incident": incident.model_dump(mode="json"),
+            "finding": run.findings[incident.id].model_dump(mode="json") if incident.id in run.findings else None,
+            "proposals": [
+                [proposal.model_dump(mode="json"), ruling.model_dump(mode="json") if ruling else None]
+                for proposal, ruling in run.proposals.get(incident.id, [])
             ],
-            "trust": [note.model_dump(mode="json") for note in run.trust],
         }
-    )
+        for incident in run.incidents
+    ]
+    known = names or {}
+    return {
+        "incidents": sorted((unmasked(_plain(one), known) for one in incidents), key=canonical_json),
+        "trust": [unmasked(_plain(note.model_dump(mode="json")), known) for note in run.trust],
+    }
 
 
 def differences(one: object, other: object, where: str = "") -> Iterator[str]:

@@ -79,6 +79,7 @@ def score(staged: Staged, run: Backtest) -> Score:
     proposals = run.proposals.get(main.id, []) if main else []
     proposal, ruling = proposals[-1] if proposals else (None, None)
     true_excess = _cost(staged.after) - _cost(staged.clean_after)
+    excess = _excess(about, run)
     causes = [one.cause for one in finding.causes] if finding else []
     harmful = _harmful_applied(staged, run)
     must_open = cause != "organic_growth" and case.pattern.money != "free"
@@ -100,9 +101,9 @@ def score(staged: Staged, run: Backtest) -> Score:
         confidence=_rounded(finding.confidence) if finding else None,
         top1=causes[0] == cause if causes else None,
         top3=cause in causes[:3] if causes else None,
-        excess_usd=_usd(finding.excess_nanos) if finding else None,
+        excess_usd=_usd(excess) if finding else None,
         true_excess_usd=_usd(true_excess),
-        excess_error=_rounded(abs(finding.excess_nanos / true_excess - 1)) if finding and true_excess > 0 else None,
+        excess_error=_rounded(abs(excess / true_excess - 1)) if finding and true_excess > 0 else None,
         remedy=proposal.playbook if proposal else None,
         verdict=ruling.verdict if ruling else None,
         worth=worth,
@@ -113,9 +114,19 @@ def score(staged: Staged, run: Backtest) -> Score:
     )
 
 
-def opened_in(scope: Scope, run: Backtest) -> list[Incident]:
-    """Incidents that name the scope or a part of it."""
-    return [incident for incident in run.incidents if scope.contains(incident.scope)]
+def opened_in_twin(staged: Staged, clean: Backtest) -> list[Incident]:
+    """Incidents of the clean twin at least half of whose cost lies in the scope of the case."""
+    traffic = _Truth(frozenset(), staged.clean_after)
+    mine = _inside(traffic, staged.scope)
+    opened = []
+    for incident in clean.incidents:
+        inside = _inside(traffic, incident.scope)
+        spent = traffic.cost(inside)
+        within = spent > 0 and traffic.cost(inside & mine) >= MATCH_SHARE * spent
+        within = within or staged.scope.contains(incident.scope)
+        if within and not _expected(incident, staged.others):
+            opened.append(incident)
+    return opened
 
 
 def _passed(staged: Staged, found: str | None, *, must_open: bool, noted: bool, harmful: int) -> bool:
@@ -139,9 +150,7 @@ def _is_about(incident: Incident, staged: Staged, truth: _Truth) -> bool:
         return False
     inside = _inside(truth, incident.scope)
     both = truth.cost(inside & truth.affected)
-    return both > 0 and (
-        both >= MATCH_SHARE * truth.cost(truth.affected) or both >= MATCH_SHARE * truth.cost(inside)
-    )
+    return both > 0 and (both >= MATCH_SHARE * truth.cost(truth.affected) or both >= MATCH_SHARE * truth.cost(inside))
 
 
 def _expected(incident: Incident, others: Sequence[Scope]) -> bool:
@@ -185,6 +194,15 @@ def _harmful_applied(staged: Staged, run: Backtest) -> int:
             )
             count += worth == "harmful" and ruling is not None and ruling.verdict == "apply"
     return count
+
+
+def _excess(about: Sequence[Incident], run: Backtest) -> int:
+    """What the findings say, each part of the traffic once: of two incidents that overlap the greater counts."""
+    counted: list[Incident] = []
+    for incident in sorted(about, key=lambda one: -one.excess_nanos):
+        if not any(one.scope.overlaps(incident.scope) for one in counted):
+            counted.append(incident)
+    return sum(run.findings[one.id].excess_nanos for one in counted if one.id in run.findings)
 
 
 def _delay(staged: Staged, about: Sequence[Incident]) -> float | None:

@@ -18,7 +18,7 @@ POLICY = Policy(
         Rule(name="known-cause", when=When(risk=("low", "medium"), min_confidence=0.7), verdict="apply"),
     ),
 )
-"""Bolder than the shipped rules: a low or medium risk is applied for a known cause, so that a wrong remedy would show."""
+"""Bolder than the shipped rules: whatever low or medium risk allows is applied, so that a wrong remedy would show."""
 
 
 def sit(staged: Staged, history: Sequence[UsageRecord], after: Sequence[UsageRecord]) -> Backtest:

@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import NamedTuple
 from zlib import crc32
 
 from evals.exam.case import Case
+from evals.exam.money import billed, dearer, inflated, partly_free, priced
 from evals.world.catalogue import COMPANY
 from evals.world.company import AppSpec
 from evals.world.faults.fault import Fault
 from evals.world.faults.launch import Launch
 from evals.world.world import World
-from store.errors import BadInput
-from store.model.money import NANOS_PER_USD
 from store.model.prices import PriceKey
 from store.model.usage import Scope, UsageRecord, Window
-from store.price_overrides import Override, UsdPerMillion
+from store.price_overrides import Override
 from store.prices import PriceBook
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -54,7 +52,7 @@ class _Company(NamedTuple):
     others: tuple[Scope, ...]
 
 
-def stage(case: Case, seed: int) -> Staged:
+def stage(case: Case, seed: int, *, history_length: timedelta = HISTORY) -> Staged:
     """Make the records of one case at one seed; the same arguments give the same records."""
     pattern = case.pattern
     victim = _app(pattern.apps[seed % len(pattern.apps)])
@@ -66,22 +64,20 @@ def stage(case: Case, seed: int) -> Staged:
     keys = World(seed=seed, faults=[fault] if fault else [], company=company.apps).price_keys
     table = PriceBook().table_for(keys)
     clean = World(seed=seed, faults=company.faults, company=company.apps, prices=table)
-    history = clean.traffic(Window(start=onset - HISTORY, end=onset))
+    history = clean.traffic(Window(start=onset - history_length, end=onset))
     clean_after = clean.traffic(window)
-    after, prices = clean_after, tuple[Override, ...]()
+    prices: tuple[Override, ...] = ()
     if fault is not None:
-        after = World(
-            seed=seed, faults=[*company.faults, fault], company=company.apps, prices=table
-        ).traffic(window)
+        faulty = World(seed=seed, faults=[*company.faults, fault], company=company.apps, prices=table)
+        after = faulty.traffic(window)
     elif pattern.money == "dearer":
-        prices = (_dearer(PriceKey(victim.provider, victim.model), onset, case.size),)
-        table = PriceBook(prices).table_for(keys)
-        after = [record._replace(cost_nanos=table.cost(record)) for record in clean_after]
+        prices = (dearer(PriceKey(victim.provider, victim.model), onset, case.size),)
+        after = priced(clean_after, PriceBook(prices).table_for(keys))
     elif pattern.money == "free":
-        after = [_free(record, victim.model, case.size) for record in clean_after]
+        after = partly_free(clean_after, victim.model, case.size)
     else:
-        history, clean_after = _billed(history), _billed(clean_after)
-        after = [_inflated(record, victim.model, case.size) for record in clean_after]
+        history, clean_after = billed(history), billed(clean_after)
+        after = inflated(clean_after, victim.model, case.size)
     by_model = pattern.fault is None
     return Staged(
         case=case,
@@ -102,7 +98,9 @@ def _company(case: Case, victim: AppSpec, window: Window) -> _Company:
         victim = replace(victim, burst=victim.burst / NOISE)
     apps = {app.name: app for app in (victim, *(_app(name) for name in NEIGHBOURS if name != victim.name))}
     if case.confounder == "launch":
-        name = next(one for one in ("contract-review", "ledger-copilot") if one != victim.name)
+        # Of another app, and of another model where it is the model's money that changes.
+        first = victim.name != "contract-review" and case.pattern.fault is not None
+        name = "contract-review" if first else "ledger-copilot"
         launch = Launch(name, window, growth=3.0)
         return _Company(tuple(apps.values()), (launch,), (apps[name].scope,))
     if case.confounder == "weekly":
@@ -116,39 +114,3 @@ def _company(case: Case, victim: AppSpec, window: Window) -> _Company:
 
 def _app(name: str) -> AppSpec:
     return next(app for app in COMPANY if app.name == name)
-
-
-def _dearer(key: PriceKey, onset: datetime, factor: float) -> Override:
-    price = PriceBook().table_for([key]).price_at(key, int(onset.timestamp() * 1e6))
-    if price is None:
-        raise BadInput(f"{key.model} has no list price that could rise; give the pattern another app")
-    read, write_5m, write_1h = (
-        _usd(nanos, factor) for nanos in (price.rates.cache_read, price.rates.cache_write_5m, price.rates.cache_write_1h)
-    )
-    rates = UsdPerMillion(
-        input=_usd(price.rates.input_uncached, factor),
-        output=_usd(price.rates.output, factor),
-        cache_read=read,
-        cache_write_5m=write_5m,
-        cache_write_1h=write_1h,
-    )
-    return Override(provider=key.provider, model=key.model, effective_from=onset, usd_per_million=rates)
-
-
-def _usd(nanos: int, factor: float) -> Decimal:
-    return Decimal(nanos) * Decimal(str(factor)) / NANOS_PER_USD
-
-
-def _free(record: UsageRecord, model: str, share: float) -> UsageRecord:
-    hit = record.model == model and crc32(record.record_id.encode()) % 1000 < 1000 * share
-    return record._replace(cost_nanos=0) if hit else record
-
-
-def _billed(records: Sequence[UsageRecord]) -> list[UsageRecord]:
-    return [record._replace(billed_nanos=record.cost_nanos) for record in records]
-
-
-def _inflated(record: UsageRecord, model: str, factor: float) -> UsageRecord:
-    if record.model != model or record.cost_nanos is None:
-        return record
-    return record._replace(cost_nanos=round(record.cost_nanos * factor))

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from evals.exam.case import Case
-from evals.exam.hostile import hostile_records, unmasked
+from evals.exam.hostile import hostile_records
 from evals.exam.outcome import differences, outcome_of
-from evals.exam.score import Score, opened_in, score
+from evals.exam.score import Score, opened_in_twin, score
 from evals.exam.sit import sit
 from evals.exam.stage import stage
 
@@ -22,9 +22,9 @@ def take(case: Case, seed: int, *, twins: bool = True) -> Score:
     clean = sit(staged, staged.history, staged.clean_after)
     made, names = hostile_records([*staged.history, *staged.after])
     hostile = sit(staged, made[: len(staged.history)], made[len(staged.history) :])
-    found = list(differences(outcome_of(run), unmasked(outcome_of(hostile), names)))
+    found = list(differences(outcome_of(run), outcome_of(hostile, names)))
     return replace(
         scored,
-        twin_opened=len(opened_in(staged.scope, clean)),
+        twin_opened=len(opened_in_twin(staged, clean)),
         hostile_differences=tuple(found[:MOST_DIFFERENCES]),
     )

@@ -270,11 +270,25 @@ class Cube(NamedTuple):
         return keep
 
     def take(self, keep: npt.NDArray[np.bool_]) -> "Cube":
-        """Only the rows where `keep` is true."""
+        """Only the rows where `keep` is true, and only the values that they have.
+
+        A value that no row has would be knowledge from elsewhere: in a backtest, from the future.
+        """
+        codes: dict[str, npt.NDArray[np.int32]] = {}
+        values: dict[str, list[str]] = {}
+        for name, all_codes in self.codes.items():
+            kept, known = all_codes[keep], self.values[name]
+            used = np.flatnonzero(np.bincount(kept, minlength=len(known)))
+            if len(used) < len(known):
+                place = np.zeros(len(known), dtype=np.int32)
+                place[used] = np.arange(len(used), dtype=np.int32)
+                kept, known = place[kept], [known[i] for i in used.tolist()]
+            codes[name], values[name] = kept, known
         return self._replace(
             bucket=self.bucket[keep],
-            codes={name: codes[keep] for name, codes in self.codes.items()},
-            measures={name: values[keep] for name, values in self.measures.items()},
+            codes=codes,
+            values=values,
+            measures={name: sums[keep] for name, sums in self.measures.items()},
         )
 
     def within(self, window: Window) -> "Cube":
