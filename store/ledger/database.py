@@ -4,6 +4,7 @@ Writers go one at a time on both engines: SQLite by BEGIN IMMEDIATE, PostgreSQL 
 taken first. So a transaction sees every earlier one, the chain has one writer, and no lock order can deadlock.
 """
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -140,9 +141,9 @@ def _prepare_sqlite(engine: Engine, busy_timeout_seconds: float) -> None:
     @event.listens_for(engine, "connect")
     def _on_connect(raw: Any, _record: object) -> None:
         raw.isolation_level = None  # the driver must not open transactions of its own; "begin" below does
+        raw.execute(f"PRAGMA busy_timeout = {int(busy_timeout_seconds * 1000)}")
+        _turn_to_wal(raw, busy_timeout_seconds)
         for pragma in (
-            f"busy_timeout = {int(busy_timeout_seconds * 1000)}",
-            "journal_mode = WAL",
             "synchronous = FULL",  # a committed intent must survive a power cut
             "foreign_keys = ON",
         ):
@@ -151,6 +152,20 @@ def _prepare_sqlite(engine: Engine, busy_timeout_seconds: float) -> None:
     @event.listens_for(engine, "begin")
     def _on_begin(conn: Connection) -> None:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("immediate") else "BEGIN")
+
+
+def _turn_to_wal(raw: Any, seconds: float) -> None:
+    """Two processes that open a new file at once both want it for themselves, and SQLite does not wait there itself."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager
