@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from agent.backtest import backtest
 from agent.entrypoints.cmd_usage import tell_backtest
 from agent.entrypoints.console import err, note, print_json, say
 from agent.entrypoints.options import options, utc_now
@@ -103,6 +102,9 @@ def _priced(records: list[UsageRecord], book: PriceBook) -> Iterator[UsageRecord
 def _look(
     warehouse: Warehouse, history: History, intake: Intake, judged: Window, settings: Settings, *, json_: bool
 ) -> None:
+    # Here, because the graphs take long to load, and this module is loaded for every command.
+    from agent.backtest import backtest
+
     width = settings.detectors.bucket_seconds if history.grain == "calls" else 86_400
     detectors = settings.detectors.model_copy(update={"bucket_seconds": width})
     start, end = max(judged.start, history.window.start), min(judged.end, history.window.end)

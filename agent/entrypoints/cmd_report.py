@@ -1,7 +1,5 @@
 """`bursar report weekly`: the incident summary of one week as Markdown, HTML and PNG."""
 
-import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +7,8 @@ import typer
 
 from agent.entrypoints.console import print_json, say
 from agent.entrypoints.options import options, utc_now
+from agent.report.week import week_before
 from agent.steps.summarise import summarise
-from store.errors import BadInput
 
 report = typer.Typer(help="Reports for people.", no_args_is_help=True)
 
@@ -38,15 +36,11 @@ def weekly(
 
     opts, now = options(context), utc_now()
     settings = opts.settings
-    if week is None:
-        year, number, _ = (now - timedelta(weeks=1)).isocalendar()
-        week = f"{year}-W{number:02d}"
-    if not re.fullmatch(r"\d{4}-W\d{2}", week):
-        raise BadInput(f"--week: {week!r} is not an ISO week; write for instance 2026-W47")
+    zone = settings.schedule.weekly.time_zone
     with opts.ledger() as ledger, opts.reading() as warehouse:
         summary = summarise(
-            week=week,
-            time_zone=settings.schedule.weekly.time_zone,
+            week=week or week_before(now, zone),
+            time_zone=zone,
             ledger=ledger,
             warehouse=warehouse,
             mode=settings.policy.mode,
