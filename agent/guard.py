@@ -1,12 +1,14 @@
 """The guard as this installation has it: its key, its rule book in the ledger, and what its rules say to people."""
 
+from datetime import timedelta
 from functools import partial
 
 from agent.policy import Policy, RulingFacts, owner_of
 from agent.settings import Settings
+from store.ledger.guard_values import Place, ProxyReport
 from store.ledger.ledger import Ledger
 from store.model.ports import Clock
-from tools.actuators.guard import GuardGateway, Words
+from tools.actuators.guard import POLLS, GuardGateway, Words
 from tools.actuators.guard_rules import GuardPublisher
 from tools.actuators.signing import KEY_NAME, Signer, open_signer
 
@@ -45,6 +47,14 @@ def guard_publisher(settings: Settings, *, ledger: Ledger) -> GuardPublisher | N
         BadInput: the key file cannot be used.
     """
     return None if settings.guard is None else GuardPublisher(book=ledger, signer=guard_signer(settings))
+
+
+def take_report(report: ProxyReport, *, ledger: Ledger, poll_seconds: int, clock: Clock) -> Place:
+    """Keep a proxy's report; its place among the proxies that are live now, so that they can share a rate limit."""
+    ledger.guard_report(report)
+    live = ledger.guard_proxies(since=clock() - timedelta(seconds=POLLS * poll_seconds))
+    names = sorted({report.proxy_id, *(one.report.proxy_id for one in live if not one.report.off)})
+    return Place(place=names.index(report.proxy_id), of=len(names))
 
 
 def rule_words(remedy_id: str, *, ledger: Ledger, policy: Policy) -> Words:

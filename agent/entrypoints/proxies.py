@@ -22,12 +22,15 @@ class GuardDocument(TypedDict):
 
 
 class ProxyDocument(TypedDict):
-    """One live proxy. `calls`: seen, changed, refused, errors and dropped, since its process started."""
+    """One live proxy. `part`: the share of each rate limit that it grants, "1/3". `calls`: seen, changed, refused,
+    errors and dropped, since its process started.
+    """
 
     proxy: str
     seen_at: str
     current: bool
     why_not: str | None
+    part: str
     guard: str
     litellm: str
     calls: dict[str, int]
@@ -48,6 +51,7 @@ def guard_document(settings: Settings, *, ledger: Ledger, now: datetime) -> Guar
             "seen_at": iso(one.seen_at),
             "current": _against(one, sequence) is None,
             "why_not": _against(one, sequence),
+            "part": f"1/{one.report.part[1]}",
             "guard": one.report.version,
             "litellm": one.report.litellm,
             "calls": one.report.counters,

@@ -10,16 +10,24 @@ from store.model.remedy import (
     Action,
     BlockKey,
     Notify,
+    OpenIssue,
+    OpenPullRequest,
     Outcome,
     RemedyState,
+    SetBudget,
+    SetContextCap,
     SetModelAlias,
     SetOutputCap,
     SetPromptCache,
     SetRateLimit,
+    SetReasoningEffort,
+    SetServiceTier,
     SetSessionCap,
 )
 
-_Change = SetModelAlias | SetRateLimit | SetSessionCap | SetOutputCap | SetPromptCache | BlockKey
+_Limit = SetRateLimit | SetSessionCap | SetOutputCap | SetContextCap | SetBudget
+_Told = Notify | OpenIssue | OpenPullRequest
+_Change = _Limit | SetModelAlias | SetPromptCache | SetReasoningEffort | SetServiceTier | BlockKey
 
 STATES: dict[RemedyState, str] = {
     "observed": "only observed",
@@ -82,15 +90,15 @@ def driver_text(driver: Driver) -> str:
 
 def action_text(action: Action) -> str:
     """What an action sets and what stood there before, in one line."""
-    if isinstance(action, Notify):
-        return f"Tell the owner of {action.target.text}; nothing changes at the gateway"
+    if isinstance(action, Notify | OpenIssue | OpenPullRequest):
+        return _told(action)
     return f"{after_text(action)} (was: {before_text(action)})"
 
 
 def after_text(action: Action) -> str:
     """What an action sets, and for whom."""
-    if isinstance(action, Notify):
-        return action_text(action)
+    if isinstance(action, Notify | OpenIssue | OpenPullRequest):
+        return _told(action)
     return f"{_setting(action)} for {action.target.text}"
 
 
@@ -158,18 +166,48 @@ def _decider(name: str) -> str:
 def _setting(action: _Change) -> str:
     match action:
         case SetModelAlias():
-            return f"Answer {action.from_model} with {action.to_model}"
-        case SetRateLimit():
-            limits = {"requests": action.requests_per_minute, "tokens": action.tokens_per_minute}
-            return f"At most {' and '.join(f'{n:,} {what}' for what, n in limits.items() if n) or 'as much'} a minute"
-        case SetSessionCap():
-            return f"At most {action.max_calls:,} calls a session"
-        case SetOutputCap():
-            return f"At most {action.max_tokens:,} output tokens a request"
+            return f"Answer {action.from_model} with {action.to_model}{_canary(action.percent)}"
         case SetPromptCache():
             return "No prompt cache" if action.ttl == "off" else f"Prompt cache of {action.ttl}"
+        case SetReasoningEffort():
+            return f"Reasoning effort at most {action.effort}"
+        case SetServiceTier():
+            return "Priority and fast requests at the standard tier"
         case BlockKey():
             return "Block the key"
+        case _:
+            return f"At most {_most(action)}"
+
+
+def _canary(percent: int | None) -> str:
+    return "" if percent is None else f" in {percent} % of the sessions"
+
+
+def _most(action: _Limit) -> str:
+    match action:
+        case SetRateLimit():
+            limits = {"requests": action.requests_per_minute, "tokens": action.tokens_per_minute}
+            return f"{' and '.join(f'{n:,} {what}' for what, n in limits.items() if n) or 'as much'} a minute"
+        case SetSessionCap():
+            return f"{action.max_calls:,} calls a session"
+        case SetOutputCap():
+            return f"{action.max_tokens:,} output tokens a request"
+        case SetContextCap():
+            return f"{action.max_input_tokens:,} input tokens a request"
+        case SetBudget():
+            return f"{usd_text(action.max_nanos)} a {action.period}"
+        case _:
+            assert_never(action)
+
+
+def _told(action: _Told) -> str:
+    match action:
+        case OpenIssue():
+            return f"Open an issue in {action.repository}: {action.title}"
+        case OpenPullRequest():
+            return f"Open a pull request in {action.repository}, for people to merge: {action.title}"
+        case Notify():
+            return f"Tell the owner of {action.target.text}; nothing changes at the gateway"
         case _:
             assert_never(action)
 

@@ -18,16 +18,18 @@ ACCEPTABLE: dict[Cause, frozenset[ActionKind]] = {
     "leaked_key": frozenset({"block_key", "set_rate_limit"}),
     "cache_break": frozenset({"set_prompt_cache"}),
     "model_switch": frozenset({"set_model_alias"}),
-    "reasoning_effort": frozenset({"set_output_cap"}),
+    "reasoning_effort": frozenset({"set_output_cap", "set_reasoning_effort"}),
     "runaway_output": frozenset({"set_output_cap"}),
     "batch_backfill": frozenset({"set_rate_limit"}),
     "denial_of_wallet": frozenset({"set_rate_limit", "set_output_cap"}),
     "fan_out": frozenset({"set_rate_limit", "set_session_cap"}),
     "price_change": frozenset({"set_model_alias"}),
 }
-"""Beside telling the owner, which is always acceptable and for every other cause the only thing that is."""
+"""Beside telling people (a note, an issue, a pull request), which is always acceptable, else the only thing."""
 
-REFUSING: frozenset[ActionKind] = frozenset({"set_rate_limit", "set_session_cap", "block_key"})
+REFUSING: frozenset[ActionKind] = frozenset(
+    {"set_rate_limit", "set_session_cap", "set_context_cap", "set_budget", "block_key"}
+)
 """Actions that refuse requests: harmful wherever they are not acceptable."""
 
 HANDS_OFF: frozenset[Cause] = frozenset({"organic_growth", "telemetry_fault"})
@@ -41,7 +43,7 @@ def worth_of(cause: Cause, scope: Scope, actions: Sequence[Action]) -> Worth:
 
 
 def _worth(cause: Cause, scope: Scope, action: Action) -> Worth:
-    if action.kind == "notify":
+    if action.kind in ("notify", "open_issue", "open_pull_request"):
         return "acceptable"
     # A target that the scope does not meet is other people's traffic.
     if cause in HANDS_OFF or not action.target.overlaps(scope):

@@ -12,6 +12,8 @@ from store.model.usage import NONE, Scope, UsageRecord, from_us
 
 AGAIN_US = 300_000
 """A client that hammers does so after this many microseconds."""
+THINKS: dict[str, float] = {"minimal": 0.05, "low": 0.3, "medium": 0.8, "high": 2.0}
+"""Tokens of thinking for each token of the answer that is seen, at most, by effort."""
 
 
 class Gate(Protocol):
@@ -98,6 +100,8 @@ class Clients:
             record = record._replace(model=answer.model)
         if answer.cache_ttl is not None:
             record = self._cached(record, answer.cache_ttl, client.stable_share)
+        if answer.effort is not None:
+            record = _thinking(record, THINKS[answer.effort])
         if answer.max_tokens is not None and record.output > answer.max_tokens:
             kept = answer.max_tokens
             record = record._replace(output=kept, reasoning=min(record.reasoning, kept), finish_reason="length")
@@ -131,6 +135,13 @@ class Clients:
             prefix_hash=f"{crc32(record.app.encode()):016x}",
             prefix_tokens=stable,
         )
+
+
+def _thinking(record: UsageRecord, most: float) -> UsageRecord:
+    """The call with at most so much thinking for each token of the answer that is seen."""
+    seen = record.output - record.reasoning
+    reasoning = min(record.reasoning, int(most * seen))
+    return record._replace(output=seen + reasoning, reasoning=reasoning)
 
 
 def _could_hit(target: Scope, app: AppSpec) -> bool:

@@ -26,7 +26,16 @@ from store.model.ports import Applied, Capabilities, Clock, Observed, Preview, P
 from store.model.remedy import Action, ActionKind, Settings
 
 HANDLES: frozenset[ActionKind] = frozenset(
-    {"set_model_alias", "set_rate_limit", "set_session_cap", "set_output_cap", "set_prompt_cache", "block_key"}
+    {
+        "set_model_alias",
+        "set_rate_limit",
+        "set_session_cap",
+        "set_output_cap",
+        "set_context_cap",
+        "set_reasoning_effort",
+        "set_prompt_cache",
+        "block_key",
+    }
 )
 
 

@@ -27,7 +27,8 @@ class Admission(NamedTuple):
     """What the gateway does with a request.
 
     `model` answers; `cache_ttl` is where a cache breakpoint is put ("off": removed, None: as the caller wished);
-    `max_tokens` caps the output; `remedy_id` is the marker of the rule that refused or changed it.
+    `max_tokens` caps the output, `effort` the thinking; `remedy_id` is the marker of the rule that refused or changed
+    it.
     """
 
     verdict: Literal["ok", "refused"]
@@ -35,6 +36,7 @@ class Admission(NamedTuple):
     cache_ttl: str | None = None
     max_tokens: int | None = None
     remedy_id: str = NONE
+    effort: str | None = None
 
 
 class _Live:
@@ -75,6 +77,9 @@ class _Live:
             calls, tokens = self.number("requests_per_minute"), self.number("tokens_per_minute")
             full = calls is not None and self.requests >= calls
             return full or (tokens is not None and self.tokens + request.tokens > tokens)
+        if self.kind == "set_context_cap":
+            longest = self.number("max_input_tokens")
+            return longest is not None and request.tokens > longest
         return False
 
     def count(self, request: Request) -> None:
@@ -116,7 +121,7 @@ class Enforcer:
         for live in met:
             if live.refuses(request):
                 return Admission("refused", request.model, remedy_id=live.marker)
-        model, cache_ttl, max_tokens, by = request.model, None, None, NONE
+        model, cache_ttl, max_tokens, effort, by = request.model, None, None, None, NONE
         for live in met:
             live.count(request)
             if live.kind == "set_model_alias" and live.from_model == request.model and model == request.model:
@@ -127,7 +132,9 @@ class Enforcer:
                 cap = live.number("max_tokens")
                 if cap is not None and (max_tokens is None or cap < max_tokens):
                     max_tokens, by = cap, live.marker
-        return Admission("ok", model, cache_ttl, max_tokens, by)
+            elif live.kind == "set_reasoning_effort" and effort is None:
+                effort, by = live.text("effort"), live.marker
+        return Admission("ok", model, cache_ttl, max_tokens, by, effort)
 
 
 def _tellable(kind: ActionKind, request: Request) -> bool:

@@ -83,8 +83,17 @@ class ProxyReport(BaseModel):
     started_at: AwareDatetime | None = None
     now: AwareDatetime | None = None
     off: bool = False
+    part: tuple[int, int] = (0, 1)
+    """Which of how many equal parts of each rate limit it grants."""
     refused_rules: tuple[RefusedRule, ...] = Field(default=(), max_length=1_000)
     counters: dict[str, int] = Field(default={}, max_length=100)
+
+
+class Place(_Value):
+    """Which of the live proxies one is, counted from 0 in the order of their names; rate limits are divided by `of`."""
+
+    place: int
+    of: int
 
 
 class SeenProxy(_Value):

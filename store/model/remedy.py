@@ -32,11 +32,13 @@ class _Action(_Noun):
 
 
 class SetModelAlias(_Action):
-    """Requests of the target for one model are answered by another."""
+    """Requests of the target for one model are answered by another; with `percent` only that share of the sessions."""
 
     kind: Literal["set_model_alias"] = "set_model_alias"
     from_model: str
     to_model: str
+    percent: int | None = Field(default=None, ge=1, le=99)
+    """A canary: so many of a hundred sessions; None is all of them."""
 
 
 class SetRateLimit(_Action):
@@ -61,6 +63,35 @@ class SetOutputCap(_Action):
     max_tokens: int = Field(ge=1)
 
 
+class SetContextCap(_Action):
+    """Requests of the target with more input tokens than this are refused."""
+
+    kind: Literal["set_context_cap"] = "set_context_cap"
+    max_input_tokens: int = Field(ge=1)
+
+
+class SetReasoningEffort(_Action):
+    """Requests that ask for more reasoning than this get this much; those that ask for less, or nothing, are left."""
+
+    kind: Literal["set_reasoning_effort"] = "set_reasoning_effort"
+    effort: Literal["minimal", "low", "medium", "high"]
+
+
+class SetServiceTier(_Action):
+    """Requests for a dearer tier or speed (priority, fast) run at the standard one."""
+
+    kind: Literal["set_service_tier"] = "set_service_tier"
+    tier: Literal["standard"] = "standard"
+
+
+class SetBudget(_Action):
+    """The target may spend so much in each period; the gateway refuses what goes beyond."""
+
+    kind: Literal["set_budget"] = "set_budget"
+    max_nanos: int = Field(gt=0)
+    period: Literal["day", "week", "month"]
+
+
 class SetPromptCache(_Action):
     """The gateway puts a cache breakpoint behind the system prompt ("5m" or "1h"), or removes breakpoints ("off")."""
 
@@ -75,6 +106,26 @@ class BlockKey(_Action):
     blocked: Literal[True] = True
 
 
+class OpenIssue(_Action):
+    """An issue at a code host, for people who can mend what no gateway can."""
+
+    kind: Literal["open_issue"] = "open_issue"
+    repository: str
+    title: str
+    body: str
+
+
+class OpenPullRequest(_Action):
+    """A pull request that puts `content` into one file of a repository; it changes nothing until people merge it."""
+
+    kind: Literal["open_pull_request"] = "open_pull_request"
+    repository: str
+    path: str
+    content: str
+    title: str
+    body: str
+
+
 class Notify(_Action):
     """Nothing changes at a gateway; the owner is told."""
 
@@ -83,11 +134,35 @@ class Notify(_Action):
 
 
 Action = Annotated[
-    SetModelAlias | SetRateLimit | SetSessionCap | SetOutputCap | SetPromptCache | BlockKey | Notify,
+    SetModelAlias
+    | SetRateLimit
+    | SetSessionCap
+    | SetOutputCap
+    | SetContextCap
+    | SetReasoningEffort
+    | SetServiceTier
+    | SetBudget
+    | SetPromptCache
+    | BlockKey
+    | OpenIssue
+    | OpenPullRequest
+    | Notify,
     Field(discriminator="kind"),
 ]
 ActionKind = Literal[
-    "set_model_alias", "set_rate_limit", "set_session_cap", "set_output_cap", "set_prompt_cache", "block_key", "notify"
+    "set_model_alias",
+    "set_rate_limit",
+    "set_session_cap",
+    "set_output_cap",
+    "set_context_cap",
+    "set_reasoning_effort",
+    "set_service_tier",
+    "set_budget",
+    "set_prompt_cache",
+    "block_key",
+    "open_issue",
+    "open_pull_request",
+    "notify",
 ]
 ACTIONS: TypeAdapter[tuple[Action, ...]] = TypeAdapter(tuple[Action, ...])
 

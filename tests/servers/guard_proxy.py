@@ -32,6 +32,7 @@ class GuardProxy:
         self.rules: Json | None = None
         self.etag: str | None = None
         self.off = False
+        self.place = (0, 1)
         self.refuse: dict[str, str] = {}
         self.faults: deque[str] = deque()
         self.polls: list[int] = []
@@ -80,7 +81,9 @@ class GuardProxy:
             "refused_rules": [{"remedy_id": name, "why": why} for name, why in self.refuse.items()],
             "counters": {"seen": 0, "changed": 0, "refused": 0, "errors": 0, "dropped": 0},
         }
-        assert self._client.post("/guard/v1/report", json=body).status_code == httpx.codes.NO_CONTENT
+        answer = self._client.post("/guard/v1/report", json=body)
+        assert answer.status_code == httpx.codes.OK
+        self.place = (answer.json()["place"], answer.json()["of"])
 
     def _accept(self, answer: httpx.Response) -> None:
         envelope = answer.json()
@@ -119,7 +122,8 @@ class GuardProxy:
             and rule["remedy_id"] not in self.refuse
             and all(dims.get(name) == value for name, value in rule["action"]["target"].items())
         ]
-        does: Json = {"verdict": "ok", "model": None, "max_tokens": None, "cache": None, "limit": None}
+        does: Json = dict.fromkeys(("model", "max_tokens", "cache", "limit", "effort", "tier"))
+        does["verdict"] = "ok"
         for rule in met:
             action = rule["action"]
             match action["kind"]:
@@ -131,7 +135,11 @@ class GuardProxy:
                     does["max_tokens"] = action["max_tokens"]
                 case "set_prompt_cache":
                     does["cache"] = action["ttl"]
-                case "set_rate_limit" | "set_session_cap":
+                case "set_reasoning_effort":
+                    does["effort"] = action["effort"]
+                case "set_service_tier":
+                    does["tier"] = action["tier"]
+                case "set_rate_limit" | "set_session_cap" | "set_context_cap":
                     does["limit"] = {"remedy_id": rule["remedy_id"]}
         return {**does, "rules": [rule["remedy_id"] for rule in met]}
 

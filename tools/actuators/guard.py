@@ -22,7 +22,17 @@ from tools.actuators.signing import Signer
 from tools.http import Host, NoAnswer
 
 HANDLES: frozenset[ActionKind] = frozenset(
-    {"set_model_alias", "set_rate_limit", "set_session_cap", "set_output_cap", "set_prompt_cache", "block_key"}
+    {
+        "set_model_alias",
+        "set_rate_limit",
+        "set_session_cap",
+        "set_output_cap",
+        "set_context_cap",
+        "set_reasoning_effort",
+        "set_service_tier",
+        "set_prompt_cache",
+        "block_key",
+    }
 )
 PROBE_LIFE = timedelta(seconds=60)
 POLLS = 3

@@ -3,7 +3,15 @@
 import json
 from typing import Any
 
-from store.model.remedy import Action, BlockKey, SetModelAlias, SetOutputCap, SetPromptCache
+from store.model.remedy import (
+    Action,
+    BlockKey,
+    SetModelAlias,
+    SetOutputCap,
+    SetPromptCache,
+    SetReasoningEffort,
+    SetServiceTier,
+)
 from tools.http import NoAnswer
 
 
@@ -36,6 +44,10 @@ def meets(action: Action, marker: str, decision: dict[str, Any]) -> bool:
             return isinstance(cap, int) and cap <= action.max_tokens
         case SetPromptCache():
             return bool(decision.get("cache") == action.ttl)
+        case SetReasoningEffort():
+            return decision.get("effort") is not None
+        case SetServiceTier():
+            return bool(decision.get("tier") == action.tier)
         case BlockKey():
             return False
         case _:

@@ -37,8 +37,11 @@ import yaml
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-VERSION = "1.0.0"
-KINDS = ("set_model_alias", "set_rate_limit", "set_session_cap", "set_output_cap", "set_prompt_cache", "block_key")
+VERSION = "1.1.0"
+KINDS = (
+    *("set_model_alias", "set_rate_limit", "set_session_cap", "set_output_cap", "set_context_cap"),
+    *("set_reasoning_effort", "set_service_tier", "set_prompt_cache", "block_key"),
+)
 DIMENSIONS = ("team", "app", "environment", "api_key_id", "end_user", "session_id", "route", "model")
 """What a rule's target may name; the guard can tell these for every request."""
 
@@ -49,6 +52,10 @@ RETRY_WITHIN = 30.0
 SESSION_IDLE = 3600.0
 """A session that was silent for so long may change its model: its prompt cache is cold anyway."""
 PROBE_LIFE = 60.0
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""How much a model thinks, as OpenAI's and Anthropic's parameters name it, least first."""
+THINKING = {"minimal": 1_024, "low": 4_000, "medium": 10_000, "high": 32_000}
+"""Anthropic's thinking budget in tokens that stands for an effort; 1,024 is the least that is taken."""
 _LOG = logging.getLogger("bursar.guard")
 
 
@@ -215,14 +222,7 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         raise Refused(f"this guard cannot tell {', '.join(unknown)} of a request")
     if not target and kind == "block_key":
         raise Refused("a block without a target would block everything")
-    missing = [name for name in _NEEDS[kind] if action.get(name) in (None, "")]
-    if len(missing) == len(_NEEDS[kind]) or (missing and kind != "set_rate_limit"):
-        raise Refused(f"{kind} lacks {' and '.join(missing)}")
-    for name in _LOWEST_KEYS & set(action):
-        if action[name] is not None and (type(action[name]) is not int or action[name] < 1):
-            raise Refused(f"{name} must be a whole number above 0, not {action[name]!r}")
-    if kind == "set_prompt_cache" and action["ttl"] not in ("5m", "1h", "off"):
-        raise Refused(f"ttl must be 5m, 1h or off, not {action['ttl']!r}")
+    _check_settings(kind, action)
     return Rule(
         remedy_id=str(row["remedy_id"]),
         revision=int(row["revision"]),
@@ -235,13 +235,40 @@ def _rule(row: Mapping[str, Any]) -> Rule:
     )
 
 
+def _check_settings(kind: str, action: Mapping[str, Any]) -> None:
+    """Raise Refused where a setting is missing, or is not what its name says."""
+    missing = [name for name in _NEEDS[kind] if action.get(name) in (None, "")]
+    if len(missing) == len(_NEEDS[kind]) or (missing and kind != "set_rate_limit"):
+        raise Refused(f"{kind} lacks {' and '.join(missing)}")
+    for name in _LOWEST_KEYS & set(action):
+        if action[name] is not None and (type(action[name]) is not int or action[name] < 1):
+            raise Refused(f"{name} must be a whole number above 0, not {action[name]!r}")
+    for name in {"from_model", "to_model"} & set(action):
+        if not isinstance(action[name], str):
+            raise Refused(f"{name} must be a name, not {action[name]!r}")
+    for name, known in _WORDS.items():
+        if name in action and action[name] not in known:
+            raise Refused(f"{name} must be one of {', '.join(known)}, not {action[name]!r}")
+    percent = action.get("percent")
+    if percent is not None and (type(percent) is not int or not 1 <= percent <= 99):
+        raise Refused(f"percent must be a whole number from 1 to 99, not {percent!r}")
+
+
 _NEEDS: dict[str, tuple[str, ...]] = {
     "set_model_alias": ("from_model", "to_model"),
     "set_rate_limit": ("requests_per_minute", "tokens_per_minute"),  # one of them is enough
     "set_session_cap": ("max_calls",),
     "set_output_cap": ("max_tokens",),
+    "set_context_cap": ("max_input_tokens",),
+    "set_reasoning_effort": ("effort",),
+    "set_service_tier": ("tier",),
     "set_prompt_cache": ("ttl",),
     "block_key": ("blocked",),
+}
+_WORDS: dict[str, tuple[str, ...]] = {
+    "ttl": ("5m", "1h", "off"),
+    "effort": tuple(THINKING),
+    "tier": ("standard",),
 }
 
 
@@ -277,7 +304,9 @@ class Ceiling:
     never_touch: tuple[tuple[tuple[str, str], ...], ...] = ()
     never_keys: frozenset[str] = frozenset()
     lowest: Mapping[str, int] = field(default_factory=dict)
+    lowest_effort: str = "low"
     swap_mid_session: bool = False
+    proxies: int = 1
     missing: str = "there is no ceiling file, so the guard only watches (BURSAR_GUARD_CEILING)"
 
     def objects(self, rule: Rule) -> str | None:
@@ -297,6 +326,9 @@ class Ceiling:
             value = rule.number(name)
             if value is not None and value < least:
                 return f"{name} {value} is below the {least} of the ceiling file"
+        effort = rule.settings.get("effort")
+        if effort is not None and EFFORTS.index(effort) < EFFORTS.index(self.lowest_effort):
+            return f"effort {effort} is below the {self.lowest_effort} of the ceiling file"
         return None
 
     def protects(self, dims: Mapping[str, str], alias: str) -> bool:
@@ -306,8 +338,8 @@ class Ceiling:
         return any(all(dims.get(name) == value for name, value in scope) for scope in self.never_touch)
 
 
-_CEILING_KEYS = {"kinds", "swap_to", "scopes", "never_touch", "lowest", "swap_mid_session"}
-_LOWEST_KEYS = {"requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens"}
+_CEILING_KEYS = {"kinds", "swap_to", "scopes", "never_touch", "lowest", "lowest_effort", "swap_mid_session", "proxies"}
+_LOWEST_KEYS = {"requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens", "max_input_tokens"}
 
 
 def read_ceiling(text: str) -> Ceiling:
@@ -332,6 +364,11 @@ def read_ceiling(text: str) -> Ceiling:
         raise Refused(f"`lowest` of the ceiling file may hold {sorted(_LOWEST_KEYS)}")
     if not all(isinstance(least, int) for least in lowest.values()):
         raise Refused("`lowest` of the ceiling file holds whole numbers")
+    lowest_effort, proxies = body.get("lowest_effort", "low"), body.get("proxies", 1)
+    if lowest_effort not in THINKING:
+        raise Refused(f"`lowest_effort` of the ceiling file is one of {list(THINKING)}")
+    if type(proxies) is not int or proxies < 1:
+        raise Refused("`proxies` of the ceiling file is how many proxy processes share a limit: a whole number above 0")
     never = body.get("never_touch") or []
     if not isinstance(never, list):
         raise Refused("`never_touch` of the ceiling file is a list of key ids, key aliases or {dimension: value}")
@@ -342,6 +379,8 @@ def read_ceiling(text: str) -> Ceiling:
         never_touch=_scopes([entry for entry in never if isinstance(entry, dict)]),
         never_keys=frozenset(str(entry) for entry in never if not isinstance(entry, dict)),
         lowest=lowest,
+        lowest_effort=lowest_effort,
+        proxies=proxies,
         swap_mid_session=body.get("swap_mid_session") is True,
         missing="",
     )
@@ -534,6 +573,36 @@ def cap_output(data: Body, cap: int) -> dict[str, Any]:
     return changed
 
 
+def lower_effort(data: Body, effort: str) -> dict[str, Any]:
+    """At most this much thinking: OpenAI's effort, Anthropic's effort or thinking budget. {} where no more is asked.
+
+    A request that says nothing of thinking is left alone: not every model takes the parameter.
+    """
+    changed: dict[str, Any] = {}
+    if _more(data.get("reasoning_effort"), effort):
+        changed["reasoning_effort"] = effort
+    for name in ("reasoning", "output_config"):
+        if _more(_mapping(data.get(name)).get("effort"), effort):
+            changed[name] = {**_mapping(data[name]), "effort": effort}
+    thinking = _mapping(data.get("thinking"))
+    budget = thinking.get("budget_tokens")
+    if isinstance(budget, int) and budget > THINKING[effort]:
+        changed["thinking"] = {**thinking, "budget_tokens": THINKING[effort]}
+    return changed
+
+
+def _more(asked: object, effort: str) -> bool:
+    return isinstance(asked, str) and asked in EFFORTS and EFFORTS.index(asked) > EFFORTS.index(effort)
+
+
+def standard_tier(data: Body) -> dict[str, Any]:
+    """Without OpenAI's priority tier and Anthropic's fast mode; {} where neither is asked for."""
+    changed: dict[str, Any] = {"service_tier": "default"} if data.get("service_tier") == "priority" else {}
+    if data.get("speed") == "fast":
+        changed["speed"] = None
+    return changed
+
+
 def set_cache(data: Body, ttl: str) -> dict[str, Any]:
     """A cache breakpoint behind the system prompt ("5m", "1h"), or none anywhere ("off").
 
@@ -631,12 +700,17 @@ def misfit(needs: Mapping[str, int | bool], info: Mapping[str, Any] | None) -> s
 
 @dataclass(frozen=True)
 class Call:
-    """One request as the rules see it; `alias` is the key's name, `tokens` an estimate of the prompt."""
+    """One request as the rules see it; `alias` is the key's name, `tokens` an estimate of the prompt.
+
+    `lot` draws a canary's share: calls of one session have one lot, and so one model. Without a lot (a probe) the call
+    is in every share.
+    """
 
     dims: Mapping[str, str]
     now: float
     alias: str = ""
     tokens: int = 0
+    lot: str = ""
 
     @property
     def model(self) -> str:
@@ -675,6 +749,8 @@ class Decision:
             "model": self.setting("set_model_alias", "to_model"),
             "max_tokens": self.setting("set_output_cap", "max_tokens"),
             "cache": self.setting("set_prompt_cache", "ttl"),
+            "effort": self.setting("set_reasoning_effort", "effort"),
+            "tier": self.setting("set_service_tier", "tier"),
             "limit": self.limit,
             "rules": self.rules,
         }
@@ -695,6 +771,8 @@ class Live:
         """`since`: when this process first had the rule."""
         self.rule = rule
         self.since = since
+        self.part = (0, 1)
+        """Which of how many equal parts of a rate limit this process has; all parts together are the limit."""
         self.minute = -1
         self.requests = 0
         self.tokens = 0
@@ -715,9 +793,12 @@ class Live:
             return cap is not None and session is not None and self.sessions.get(session, 0) >= cap
         if rule.kind == "set_rate_limit":
             requests, tokens = self._used(call.now)
-            most, most_tokens = rule.number("requests_per_minute"), rule.number("tokens_per_minute")
+            most, most_tokens = self._mine("requests_per_minute"), self._mine("tokens_per_minute")
             full = most is not None and requests >= most
             return full or (most_tokens is not None and tokens + call.tokens > most_tokens)
+        if rule.kind == "set_context_cap":
+            longest = rule.number("max_input_tokens")
+            return longest is not None and call.tokens > longest
         return False
 
     def count(self, call: Call) -> None:
@@ -735,6 +816,10 @@ class Live:
         """Replace the estimate of a call in this minute by what it really used."""
         if self.rule.kind == "set_rate_limit" and int(call.now // 60) == self.minute:
             self.tokens = max(0, self.tokens + tokens - call.tokens)
+
+    def _mine(self, name: str) -> int | None:
+        whole, (place, of) = self.rule.number(name), self.part
+        return None if whole is None else whole // of + (place < whole % of)
 
     def _used(self, now: float) -> tuple[int, int]:
         return (self.requests, self.tokens) if int(now // 60) == self.minute else (0, 0)
@@ -778,23 +863,35 @@ def decide(
 
 
 def _weigh(rule: Rule, changes: dict[str, Rule], call: Call, fits: Fits, *, stays: bool) -> None:
-    """Add a rule to the changes: the first of its kind that applies, of output caps the lowest."""
+    """Add a rule to the changes: the first of its kind that applies, of output caps and efforts the lowest."""
     before = changes.get(rule.kind)
     if rule.kind == "set_output_cap":
         if before is None or rule.settings["max_tokens"] < before.settings["max_tokens"]:
             changes[rule.kind] = rule
-    elif before is None and rule.kind == "set_prompt_cache":
+    elif rule.kind == "set_reasoning_effort":
+        if before is None or EFFORTS.index(rule.settings["effort"]) < EFFORTS.index(before.settings["effort"]):
+            changes[rule.kind] = rule
+    elif before is None and rule.kind in ("set_prompt_cache", "set_service_tier"):
         changes[rule.kind] = rule
     elif before is None and rule.kind == "set_model_alias":
         asked = rule.settings["from_model"] == call.model
-        if asked and not stays and fits(rule.settings["to_model"]) is None:
+        if asked and not stays and _drawn(rule, call.lot) and fits(rule.settings["to_model"]) is None:
             changes[rule.kind] = rule
+
+
+def _drawn(rule: Rule, lot: str) -> bool:
+    """Whether a canary's share takes this lot; the same lot is always drawn alike, in every process."""
+    percent = rule.number("percent")
+    if percent is None or not lot:
+        return True
+    drawn = hashlib.blake2b(f"{rule.remedy_id}\0{lot}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(drawn, "big") % 100 < percent
 
 
 def _limit(met: list[Live]) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for one in met:
-        for name in ("requests_per_minute", "tokens_per_minute", "max_calls"):
+        for name in ("requests_per_minute", "tokens_per_minute", "max_calls", "max_input_tokens"):
             value = one.rule.number(name)
             if value is not None and name not in found:
                 found[name] = value
@@ -819,12 +916,13 @@ class Stop:
 _SAYS = {
     "set_rate_limit": "Bursar limits how often this may be called",
     "set_session_cap": "Bursar ended this session: it made as many calls as it may",
+    "set_context_cap": "Bursar limits how long a prompt may be here; this one is longer",
     "block_key": "Bursar blocked these calls",
 }
 
 
 def stop_of(decision: Decision) -> Stop:
-    """The refusal of a decision: 429 with Retry-After for a rate limit, a terminal 403 for a session cap and a block.
+    """The refusal of a decision: 429 with Retry-After for a rate limit, a terminal 403 for a cap and a block.
 
     The official clients retry 408, 409, 429 and 5xx, and obey `x-should-retry`; so a 403 ends there.
     """
@@ -1018,6 +1116,7 @@ class RuleBook:
         self._live: tuple[Live, ...] = ()
         self._switch = (-math.inf, False)
         self.ceiling = Ceiling()
+        self._place = (0, 1)
         self._ceiling_stamp = (0, 0, 0)
         self.refused: list[dict[str, str]] = []
         self.refresh()
@@ -1077,6 +1176,24 @@ class RuleBook:
         refused.extend({"remedy_id": name, "why": why} for name, why in (self._set.refused if self._set else ()))
         self._live = tuple(sorted(live, key=lambda one: -len(one.rule.target)))
         self.refused = refused
+        self._divide()
+
+    def share(self, place: int, of: int) -> None:
+        """Bursar says how many proxies are live, and which of them this is; limits are divided among them."""
+        if 0 <= place < of:
+            self._place = (place, of)
+            self._divide()
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which of how many parts of each rate limit this process grants; never more parts than the ceiling says."""
+        place, of = self._place
+        parts = min(of, self.ceiling.proxies)
+        return place % parts, parts
+
+    def _divide(self) -> None:
+        for one in self._live:
+            one.part = self.part
 
     def _unserved(self, rule: Rule) -> str | None:
         if rule.kind != "set_model_alias":
@@ -1142,7 +1259,7 @@ def complain(message: str) -> None:
 
 # --- one request -------------------------------------------------------------------------------------------------
 
-REFUSING = frozenset({"set_rate_limit", "set_session_cap", "block_key"})
+REFUSING = frozenset({"set_rate_limit", "set_session_cap", "set_context_cap", "block_key"})
 GENERATES = frozenset({"completion", "acompletion", "anthropic_messages", "responses", "aresponses"})
 """Call types whose body the guard may change. On others it counts and refuses only."""
 CACHES = frozenset({"completion", "acompletion", "anthropic_messages"})
@@ -1192,7 +1309,8 @@ class Guard:
         dims = resolve_dims(user, data, metadata)
         hints = hints_of(data, self.config.salt)
         now = self.clock()
-        call = Call(dims, now, _first(_at(user, "key_alias")), hints.prompt_chars // 4)
+        lot = dims.get("session_id") or hints.prompt_hash
+        call = Call(dims, now, _first(_at(user, "key_alias")), hints.prompt_chars // 4, lot)
         decision = decide(
             call,
             self._live_for(call, call_type),
@@ -1233,6 +1351,10 @@ class Guard:
                 said = f"model={rule.settings['to_model']}"
             elif kind == "set_output_cap":
                 part, said = cap_output(data, rule.settings["max_tokens"]), f"max_tokens={rule.settings['max_tokens']}"
+            elif kind == "set_reasoning_effort":
+                part, said = lower_effort(data, rule.settings["effort"]), f"effort={rule.settings['effort']}"
+            elif kind == "set_service_tier":
+                part, said = standard_tier(data), "tier=standard"
             else:
                 part = set_cache(data, rule.settings["ttl"]) if call_type in CACHES else {}
                 said = f"cache={rule.settings['ttl']}"
@@ -1483,8 +1605,11 @@ class Courier:
             complain(f"the rules that Bursar sent are refused: {error}")
         except (httpx.HTTPError, ValueError) as error:
             complain(f"no rules from Bursar: {type(error).__name__} {error}")
-        with contextlib.suppress(httpx.HTTPError):
-            client.post("/guard/v1/report", json=self.report())
+        with contextlib.suppress(httpx.HTTPError, ValueError):
+            answer = client.post("/guard/v1/report", json=self.report())
+            place = _mapping(answer.json()) if answer.status_code == 200 else {}
+            if type(place.get("place")) is int and type(place.get("of")) is int:
+                book.share(place["place"], place["of"])
 
     def report(self) -> dict[str, Any]:
         """What this process has in force and has done since it started."""
@@ -1499,6 +1624,7 @@ class Courier:
             "started_at": _iso(self._started_at),
             "now": _iso(guard.clock()),
             "off": guard.book.is_off(),
+            "part": list(guard.book.part),
             "refused_rules": list(guard.book.refused),
             "counters": {**guard.counters, "dropped": guard.spool.dropped},
         }

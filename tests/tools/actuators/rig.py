@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from agent.entrypoints.intake import GuardDesk, build_intake
+from agent.guard import take_report
 from store.errors import BadInput, StorageFailed
 from store.ledger.guard_values import Changed, Held, Issue, SeenProxy, Slot, slot_of
 from store.ledger.ledger import Ledger, open_ledger
@@ -138,7 +140,8 @@ def installation(
     signer = open_signer(folder / "guard.key")
     publisher = GuardPublisher(book=ledger, signer=signer)
     api = FastAPI()
-    desk = GuardDesk(TOKEN, publisher.signed, ledger.guard_report)
+    report = partial(take_report, ledger=ledger, poll_seconds=POLL_SECONDS, clock=clock)
+    desk = GuardDesk(TOKEN, publisher.signed, report)
     api.include_router(build_intake(tokens=[TOKEN], take=take, guard=desk))
     with serving(api) as url:
         proxy = make_proxy(bursar_url=url, token=TOKEN, public_key=signer.public_key, clock=clock)

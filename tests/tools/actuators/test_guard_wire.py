@@ -16,7 +16,8 @@ from tools.guard.bursar_guard import Config, Courier, Guard, Models
 from tools.sources.litellm import LiteLLMSource
 
 CEILING = """
-kinds: [set_model_alias, set_rate_limit, set_session_cap, set_output_cap, set_prompt_cache, block_key]
+kinds: [set_model_alias, set_rate_limit, set_session_cap, set_output_cap, set_context_cap, set_reasoning_effort,
+        set_service_tier, set_prompt_cache, block_key]
 swap_to: [small]
 """
 

@@ -18,11 +18,21 @@ from store.model.usage import iso
 
 TOKEN = "guard-token"
 CEILING = """
-kinds: [set_model_alias, set_rate_limit, set_session_cap, set_output_cap, set_prompt_cache, block_key]
+kinds:
+  - set_model_alias
+  - set_rate_limit
+  - set_session_cap
+  - set_output_cap
+  - set_context_cap
+  - set_reasoning_effort
+  - set_service_tier
+  - set_prompt_cache
+  - block_key
 swap_to: [claude-small, gpt-narrow, not-served-here]
 scopes: [{team: search}, {team: ads}]
 never_touch: [bursar-own, {app: payments}]
-lowest: {requests_per_minute: 1, max_calls: 2, max_tokens: 16}
+lowest: {requests_per_minute: 1, max_calls: 2, max_tokens: 16, max_input_tokens: 1000}
+proxies: 3
 """
 Json = dict[str, Any]
 
@@ -76,6 +86,7 @@ class Control:
         self.reports: list[Json] = []
         self.usage: list[Json] = []
         self.away = False
+        self.place = {"place": 0, "of": 1}
         self.sequence = 0
         self.envelope: Json = {}
         self._news = threading.Condition()
@@ -168,7 +179,7 @@ class Control:
             return 200, json.dumps(self.envelope).encode(), {"etag": etag}
         if request.path == "/guard/v1/report":
             self.reports.append(json.loads(body))
-            return 204, b"", {}
+            return 200, json.dumps(self.place).encode(), {"content-type": "application/json"}
         if request.path == "/v1/usage":
             sent = gzip.decompress(body) if request.headers["content-encoding"] == "gzip" else body
             records = json.loads(sent)["records"]

@@ -128,6 +128,26 @@ def test_a_session_that_began_on_the_old_model_stays_there(rig: Rig, caller: Cal
     assert [entry["model"] for entry in caller.upstream] == ["claude-opus-4-5", "claude-opus-4-5", "claude-haiku-4-5"]
 
 
+def test_thinking_is_lowered_and_the_client_is_told(rig: Rig) -> None:
+    """Anthropic's thinking budget, on its own route; the upstream sees the lower one."""
+    app = Caller(rig, "anthropic")
+    rig.control.enforce(rule("set_reasoning_effort", app.scope, effort="low"))
+    answer = app.call(max_tokens=20_000, thinking={"type": "enabled", "budget_tokens": 12_000})
+    assert answer["headers"]["x-bursar-change"] == "effort=low"
+    assert app.upstream[0]["body"]["thinking"]["budget_tokens"] == 4_000
+
+
+def test_a_context_cap_refuses_the_long_prompt_only(rig: Rig, caller: Caller) -> None:
+    """One request, no retry, and the upstream never sees it."""
+    cap = rule("set_context_cap", caller.scope, max_input_tokens=1_000)
+    rig.control.enforce(cap)
+    assert caller.call()["status"] == 200
+    refused = caller.call(messages=[{"role": "user", "content": caller.mark + "x" * 8_000}])
+    assert (refused["status"], refused["raised"]) == (403, "PermissionDeniedError")
+    assert refused["headers"]["x-bursar-remedy"] == cap["remedy_id"]
+    assert len(caller.upstream) == 1
+
+
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_rate_limit_refuses_with_retry_after(rig: Rig, route: str) -> None:
     """Beyond the limit the client gets a 429 with Retry-After, the remedy, the reason, the end and the owner."""

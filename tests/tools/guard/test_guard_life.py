@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,7 @@ class Served(g.Models):
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """A complete configuration."""
     ceiling = folder / "ceiling.yaml"
+    folder.mkdir(exist_ok=True)
     ceiling.write_text(CEILING)
     return {
         "BURSAR_URL": "http://127.0.0.1:9",
@@ -360,3 +362,55 @@ def test_an_incomplete_or_faulty_configuration_leaves_the_guard_idle(env: dict[s
     before = json.dumps(data)
     assert hook(callback, USER, data) is data
     assert json.dumps(data) == before
+
+
+# --- several proxies -----------------------------------------------------------------------------------------------
+
+
+def test_three_proxies_honour_one_limit(tmp_path: Path) -> None:
+    """A balancer that deals calls out at random: together they grant between nine tenths of the limit and all of it."""
+    clock, draw = Time(), random.Random(5)
+    limit = rule("set_rate_limit", {"team": "search"}, requests_per_minute=60)
+    limit["expires_at"] = "2026-11-26T00:00:00Z"
+    guards = [guard_in(tmp_path / str(place), clock) for place in range(3)]
+    for place, guard in enumerate(guards):
+        guard.book.accept(envelope(1, limit))
+        guard.book.share(place, 3)
+    for minute in range(5):
+        clock.now = NOW.timestamp() + 60 * minute
+        granted = 0
+        for number in range(180):
+            stop = draw.choice(guards).before(USER, body(session=f"s{number}"), "acompletion")
+            granted += stop is None
+        assert 54 <= granted <= 60
+
+
+def test_a_share_lasts_when_the_rules_are_renewed_and_never_passes_the_ceiling(tmp_path: Path) -> None:
+    """The ceiling file of the tests lets three share; Bursar may claim a million."""
+    guard = guard_in(tmp_path, Time())
+    guard.book.share(7, 10**6)
+    assert guard.book.part == (1, 3)
+    guard.book.share(1, 2)
+    guard.book.accept(envelope(1, CAP))
+    assert (guard.book.part, guard.book.live()[0].part) == ((1, 2), (1, 2))
+    guard.book.share(5, 2)
+    assert guard.book.part == (1, 2)
+
+
+def test_the_report_is_answered_with_the_place(tmp_path: Path) -> None:
+    """Over HTTP: what Bursar answers is what the guard then grants; an older Bursar answers nothing."""
+    clock = Time()
+    guard = guard_in(tmp_path, clock)
+    answers = [httpx.Response(204), httpx.Response(200, json={"place": 2, "of": 3}), httpx.Response(200, json=[])]
+
+    def bursar(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(304) if request.method == "GET" else answers.pop(0)
+
+    transport = httpx.MockTransport(bursar)
+    with httpx.Client(transport=transport, base_url="http://bursar") as client:
+        courier = g.Courier(guard)
+        seen = []
+        for _ in range(3):
+            courier.poll(client)
+            seen.append(guard.book.part)
+    assert seen == [(0, 1), (2, 3), (2, 3)]

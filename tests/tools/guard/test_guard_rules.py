@@ -68,7 +68,12 @@ def test_any_changed_byte_breaks_the_signature(place: int, flip: int) -> None:
         (rule("block_key", {}, blocked=True), "block everything"),
         (rule("set_output_cap", {"team": "a"}, max_tokens="64"), "whole number"),
         (rule("set_session_cap", {"team": "a"}, max_calls=0), "whole number"),
-        (rule("set_prompt_cache", {"team": "a"}, ttl="2d"), "5m, 1h or off"),
+        (rule("set_prompt_cache", {"team": "a"}, ttl="2d"), "one of 5m, 1h, off"),
+        (rule("set_reasoning_effort", {"team": "a"}, effort="none"), "one of minimal, low, medium, high"),
+        (rule("set_service_tier", {"team": "a"}, tier="priority"), "one of standard"),
+        (rule("set_context_cap", {"team": "a"}, max_input_tokens=True), "whole number"),
+        (rule("set_model_alias", {"team": "a"}, from_model="x", to_model="y", percent=100), "from 1 to 99"),
+        (rule("set_model_alias", {"team": "a"}, from_model="x", to_model=["y"]), "must be a name"),
     ],
 )
 def test_an_unclear_rule_is_left_out_and_named(row: Json, why: str) -> None:
@@ -108,6 +113,9 @@ def test_without_a_ceiling_file_nothing_is_allowed() -> None:
         ("block_key", {"team": "ads", "api_key_id": "bursar-own"}, {"blocked": True}, "never touched"),
         ("set_model_alias", {"team": "ads"}, {"from_model": "a", "to_model": "claude-small"}, None),
         ("set_model_alias", {"team": "ads"}, {"from_model": "a", "to_model": "claude-big"}, "swap to claude-big"),
+        ("set_reasoning_effort", {"team": "ads"}, {"effort": "medium"}, None),
+        ("set_reasoning_effort", {"team": "ads"}, {"effort": "minimal"}, "below the low"),
+        ("set_context_cap", {"team": "ads"}, {"max_input_tokens": 100}, "below the 1000"),
     ],
 )
 def test_the_ceiling_judges_each_rule(kind: str, target: dict[str, str], more: Json, why: str | None) -> None:
@@ -119,6 +127,7 @@ def test_the_ceiling_judges_each_rule(kind: str, target: dict[str, str], more: J
 @pytest.mark.parametrize(
     "text",
     ["", "- a", "kinds: set_output_cap", "kind: []", "kinds: [delete]", "lowest: {x: 1}", "lowest: {max_calls: two}",
+     "lowest_effort: none", "proxies: 0", "proxies: many",
      "scopes: [{planet: mars}]", "scopes: {team: a}", "never_touch: key", "{", "swap_to: [1]"],
 )  # fmt: skip
 def test_a_faulty_ceiling_file_is_refused(text: str) -> None:
@@ -191,6 +200,41 @@ def test_the_most_specific_rule_of_a_kind_wins() -> None:
     assert (said["model"], said["max_tokens"], len(said["rules"])) == ("small", 50, 4)
 
 
+def test_a_context_cap_refuses_longer_prompts_only() -> None:
+    """Terminal, with the remedy: a retry would be as long."""
+    rules = live(rule("set_context_cap", {"team": "search"}, max_input_tokens=1000))
+    assert g.decide(call(tokens=1000), rules, fits=fits).verdict == "ok"
+    stop = g.stop_of(g.decide(call(tokens=1001), rules, fits=fits))
+    assert (stop.status, stop.headers["x-should-retry"]) == (403, "false")
+
+
+def test_a_canary_takes_its_share_of_the_sessions_and_a_session_stays_where_it_is() -> None:
+    """Each session has one model throughout; a probe is always inside."""
+    rules = live(rule("set_model_alias", {"team": "search"}, from_model="claude-big", to_model="small", percent=20))
+
+    def model(lot: str) -> object:
+        asked = g.Call({"team": "search", "model": "claude-big"}, T0, lot=lot)
+        return g.decide(asked, rules, fits=fits).as_dict()["model"]
+
+    drawn = [model(f"session-{i}") for i in range(1000)]
+    assert 150 < drawn.count("small") < 250
+    assert drawn == [model(f"session-{i}") for i in range(1000)]
+    assert model("") == "small"
+
+
+@given(st.integers(1, 500), st.integers(1, 12))
+@settings(deadline=None, max_examples=100)
+def test_the_parts_of_a_limit_are_the_limit(most: int, of: int) -> None:
+    """However many proxies share it, together they grant exactly the limit."""
+    granted = 0
+    for place in range(of):
+        rules = live(rule("set_rate_limit", {"team": "search"}, requests_per_minute=most))
+        rules[0].part = (place, of)
+        while g.decide(call(), rules, fits=fits).verdict == "ok":
+            granted += 1
+    assert granted == most
+
+
 def test_an_expired_rule_meets_nothing() -> None:
     """From its end on, to the second."""
     rules = live(rule("block_key", {"team": "search"}, blocked=True))
@@ -222,6 +266,31 @@ def test_an_output_cap_takes_thinking_down_with_it() -> None:
     """The provider wants the thinking budget below the output limit."""
     body = {"max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 8000}}
     assert g.cap_output(body, 2000)["thinking"] == {"type": "enabled", "budget_tokens": 1999}
+
+
+@pytest.mark.parametrize(
+    ("body", "changed"),
+    [
+        ({"reasoning_effort": "high"}, {"reasoning_effort": "low"}),
+        ({"reasoning_effort": "minimal"}, {}),
+        ({"reasoning": {"effort": "xhigh", "summary": "auto"}}, {"reasoning": {"effort": "low", "summary": "auto"}}),
+        ({"output_config": {"effort": "max"}}, {"output_config": {"effort": "low"}}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 9000}},
+         {"thinking": {"type": "enabled", "budget_tokens": 4000}}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, {}),
+        ({"messages": []}, {}),
+        ({"reasoning_effort": "a lot"}, {}),
+    ],
+)  # fmt: skip
+def test_an_effort_is_only_ever_lowered(body: Json, changed: Json) -> None:
+    """Under the name that the request uses; a request that says nothing of thinking stays as it is."""
+    assert g.lower_effort(body, "low") == changed
+
+
+def test_priority_and_fast_mode_become_standard() -> None:
+    """A cheaper tier that the caller chose stays."""
+    assert g.standard_tier({"service_tier": "priority", "speed": "fast"}) == {"service_tier": "default", "speed": None}
+    assert g.standard_tier({"service_tier": "flex", "speed": "standard"}) == {}
 
 
 def test_a_breakpoint_goes_behind_the_last_thing_that_stays_equal() -> None:
@@ -328,7 +397,12 @@ JSON = st.recursive(
     max_leaves=20,
 )
 BODY = st.dictionaries(
-    st.sampled_from(["messages", "system", "tools", "max_tokens", "thinking", "input", "metadata", "user", "stream"]),
+    st.sampled_from(
+        [
+            *("messages", "system", "tools", "max_tokens", "thinking", "input", "metadata", "user", "stream"),
+            *("reasoning", "reasoning_effort", "output_config", "service_tier", "speed"),
+        ]
+    ),
     JSON,
 )
 
@@ -342,6 +416,9 @@ def test_changes_take_any_body(body: Json) -> None:
     off = g.set_cache(body, "off")
     assert g.set_cache({**body, **off}, "off") in ({}, {name: None for name, value in off.items() if value is None})
     g.set_cache(body, "5m")
+    lowered = g.lower_effort(body, "low")
+    assert g.lower_effort({**body, **lowered}, "low") == {}
+    g.standard_tier(body)
     g.misfit(g.needs_of(body, 10), BIG)
     g.hints_of(body, b"salt")
     assert json.dumps(body) == before
