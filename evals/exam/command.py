@@ -19,6 +19,9 @@ def eval_(
     all_: Annotated[bool, typer.Option("--all", help="Every strength beside every confounder.")] = False,
     tag: Annotated[Literal["easy", "medium", "hard"] | None, typer.Option(help="Only cases with this tag.")] = None,
     twins: Annotated[bool, typer.Option("--twins/--no-twins", help="The clean and the hostile twin of each.")] = True,
+    reasoner: Annotated[
+        Literal["claude"] | None, typer.Option(help="Have a model review each finding; needs ANTHROPIC_API_KEY.")
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the cases and end.")] = False,
     history: Annotated[Path | None, typer.Option(help="A file of JSON lines; the figures are added to it.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -28,6 +31,7 @@ def eval_(
     from agent.entrypoints.console import note, print_json, say
     from agent.entrypoints.options import utc_now
     from evals.exam.catalogue import all_cases, core_cases, named
+    from evals.exam.reasoner import NO_KEY, claude
     from evals.exam.report import Report, seed_of
     from evals.exam.take import take
     from store.model.usage import iso
@@ -38,10 +42,16 @@ def eval_(
         for case in chosen:
             say(f"{case.name} {case.tag}")
         return
+    model = claude() if reasoner else None
+    if reasoner and model is None:
+        note(NO_KEY)
+        return
     rows = []
     for i, case in enumerate(chosen):
-        rows += [take(case, seed_of(case, attempt, seeds), twins=twins) for attempt in range(k)]
+        rows += [take(case, seed_of(case, n, seeds), twins=twins, reviewer_for=model) for n in range(k)]
         note(f"{i + 1} of {len(chosen)}: {case.name} {'passed' if all(row.passed for row in rows[-k:]) else 'failed'}")
+    if model is not None:
+        note(f"the model: {len(model.records)} answers, ${model.cost_nanos / 1e9:.4f}")
     report = Report(seeds, rows)
     if history is not None:
         _remember(history, {"at": iso(utc_now().replace(microsecond=0)), "k": k, "twins": twins, **report.head()})

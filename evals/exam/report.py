@@ -65,6 +65,9 @@ class Report:
             "excess_error_p90": _p90(row.excess_error for row in self.rows),
             "remedy_acceptable": _share([row for row in opened if row.worth], lambda row: row.worth == "acceptable"),
             "remedy_harmful": sum(row.worth == "harmful" for row in self.rows),
+            "saving_error_median": _median(row.saving_error for row in self.rows),
+            "saving_error_p90": _p90(row.saving_error for row in self.rows),
+            "savings_judged": sum(row.saving_error is not None for row in self.rows),
             "harmful_applied": sum(row.harmful_applied for row in self.rows),
             "false_alarms": sum(row.false_alarms for row in self.rows),
             "clean_twins": sum(row.twin_opened is not None for row in self.rows),
@@ -85,6 +88,7 @@ class Report:
                 "top3": sum(row.top3 is True for row in rows),
                 "scope": _mean(row.scope_jaccard for row in rows),
                 "excess_error": _median(row.excess_error for row in rows),
+                "saving_error": _median(row.saving_error for row in rows),
                 "acceptable": sum(row.worth == "acceptable" for row in rows),
                 "poor": sum(row.worth == "poor" for row in rows),
                 "harmful": sum(row.worth == "harmful" for row in rows),
@@ -103,6 +107,7 @@ class Report:
             ("scope Jaccard, mean", "scope_jaccard_mean", 0.8, True),
             ("excess error, median", "excess_error_median", 0.1, False),
             ("harmful remedies applied", "harmful_applied", 0, False),
+            ("saving error, median", "saving_error_median", 0.15, False),
             ("easy cases passed", "passed_easy", 1.0, True),
         ]
         if figures["clean_twins"]:

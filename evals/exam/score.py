@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from agent.backtest import Backtest
 from evals.exam.remedies import Worth, worth_of
+from evals.exam.saving import saved_by
 from evals.exam.stage import Staged
 from store.model.incident import Incident
 from store.model.usage import NONE, Scope, UsageRecord
@@ -41,6 +42,10 @@ class Score:
     remedy: str | None
     verdict: str | None
     worth: Worth | None
+    saving_usd: float | None
+    """What the proposal expects to save over the next day."""
+    true_saving_usd: float | None
+    saving_error: float | None
     harmful_applied: int
     """Harmful remedies that the policy would have applied, over all incidents of the run."""
     false_alarms: int
@@ -85,6 +90,7 @@ def score(staged: Staged, run: Backtest) -> Score:
     must_open = cause != "organic_growth" and case.pattern.money != "free"
     noted = any(note.scope.overlaps(staged.scope) for note in run.trust)
     worth = worth_of(cause, staged.scope, proposal.actions) if proposal else None
+    saved = saved_by(staged, proposal) if proposal else None
     return Score(
         case=case.name,
         seed=staged.seed,
@@ -107,6 +113,9 @@ def score(staged: Staged, run: Backtest) -> Score:
         remedy=proposal.playbook if proposal else None,
         verdict=ruling.verdict if ruling else None,
         worth=worth,
+        saving_usd=_usd(saved.expected) if saved else None,
+        true_saving_usd=_usd(saved.truly) if saved else None,
+        saving_error=_rounded(saved.error) if saved and saved.error is not None else None,
         harmful_applied=harmful,
         false_alarms=len(alarms),
         noted=noted,

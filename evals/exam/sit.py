@@ -1,12 +1,15 @@
 """Has the shipped service sit a case: its records in a warehouse in memory, a backtest over the hours of the onset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.backtest import Backtest, backtest
 from agent.policy import SHIPPED_RULES, Policy, Rule, When
+from agent.reviewer import Reviewer
 from agent.settings import Settings
 from agent.stores import open_warehouse_at
 from evals.exam.stage import Staged
+from store.ledger.ledger import Ledger
+from store.model.ports import Clock
 from store.model.usage import UsageRecord
 
 STEP_SECONDS = 3600
@@ -21,7 +24,13 @@ POLICY = Policy(
 """Bolder than the shipped rules: whatever low or medium risk allows is applied, so that a wrong remedy would show."""
 
 
-def sit(staged: Staged, history: Sequence[UsageRecord], after: Sequence[UsageRecord]) -> Backtest:
+def sit(
+    staged: Staged,
+    history: Sequence[UsageRecord],
+    after: Sequence[UsageRecord],
+    *,
+    reviewer_for: Callable[[Ledger, Clock], Reviewer] | None = None,
+) -> Backtest:
     """What the service would have opened, found, proposed and ruled with these records."""
     warehouse = open_warehouse_at(None, clock=lambda: staged.look.end)
     try:
@@ -33,6 +42,7 @@ def sit(staged: Staged, history: Sequence[UsageRecord], after: Sequence[UsageRec
             window=staged.look,
             step_seconds=STEP_SECONDS,
             progress=lambda _now, _incidents: None,
+            reviewer_for=reviewer_for,
         )
     finally:
         warehouse.close()

@@ -32,6 +32,7 @@ class Staged:
 
     case: Case
     seed: int
+    victim: AppSpec
     scope: Scope
     """Where it truly is."""
     look: Window
@@ -82,6 +83,7 @@ def stage(case: Case, seed: int, *, history_length: timedelta = HISTORY) -> Stag
     return Staged(
         case=case,
         seed=seed,
+        victim=next(app for app in company.apps if app.name == victim.name),
         scope=Scope.of(provider=victim.provider, model=victim.model) if by_model else victim.scope,
         look=Window(start=onset - LOOK_BEFORE, end=window.end),
         onset=onset,

@@ -1,27 +1,35 @@
 """Takes one case at one seed: with the fault, without it, and under hostile names."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from agent.reviewer import Reviewer
 from evals.exam.case import Case
 from evals.exam.hostile import hostile_records
 from evals.exam.outcome import differences, outcome_of
 from evals.exam.score import Score, opened_in_twin, score
 from evals.exam.sit import sit
 from evals.exam.stage import stage
+from store.ledger.ledger import Ledger
+from store.model.ports import Clock
+
+ReviewerFor = Callable[[Ledger, Clock], Reviewer]
+"""What makes the reviewer of one run, over its throw-away ledger and its clock."""
 
 MOST_DIFFERENCES = 20
 
 
-def take(case: Case, seed: int, *, twins: bool = True) -> Score:
+def take(case: Case, seed: int, *, twins: bool = True, reviewer_for: ReviewerFor | None = None) -> Score:
     """The scored row; `twins` False leaves the clean and the hostile twin out, which takes a third of the time."""
     staged = stage(case, seed)
-    run = sit(staged, staged.history, staged.after)
+    run = sit(staged, staged.history, staged.after, reviewer_for=reviewer_for)
     scored = score(staged, run)
     if not twins:
         return scored
-    clean = sit(staged, staged.history, staged.clean_after)
+    clean = sit(staged, staged.history, staged.clean_after, reviewer_for=reviewer_for)
     made, names = hostile_records([*staged.history, *staged.after])
-    hostile = sit(staged, made[: len(staged.history)], made[len(staged.history) :])
+    past = len(staged.history)
+    hostile = sit(staged, made[:past], made[past:], reviewer_for=reviewer_for)
     found = list(differences(outcome_of(run), outcome_of(hostile, names)))
     return replace(
         scored,
