@@ -11,6 +11,7 @@ from agent.analyst.forensics.keys import look_at_key
 from agent.analyst.forensics.models import look_at_models
 from agent.analyst.forensics.money import look_at_figures, look_at_spend
 from agent.analyst.forensics.people import look_at_people
+from agent.analyst.forensics.price_events import look_at_price_events
 from agent.analyst.forensics.retries import look_at_retries
 from agent.analyst.forensics.sessions import look_at_sessions
 from agent.analyst.forensics.sizes import look_at_sizes, tokenizer_changes
@@ -107,6 +108,9 @@ def _movement(case: CaseData, chars: dict[Workload, tuple[float, float]]) -> Not
     data: dict[str, Datum] = {
         f"share_of_change.{name}": moved.get(name, 0) / whole if whole else 0.0 for name in FACTORS
     }
+    rates = {name: nanos for name, nanos in moved.items() if name != "request_volume"}
+    rated = sum(abs(nanos) for nanos in rates.values())
+    data |= {f"share_of_rate_change.{name}": nanos / rated if rated else 0.0 for name, nanos in rates.items()}
     largest = ", ".join(f"{name.replace('_', ' ')} {usd_text(nanos)}" for name, nanos in list(moved.items())[:3])
     return Note(
         "spend", f"Against {case.reference.says}, spend moved by {usd_text(actual - reference)}: {largest}.", data
@@ -132,7 +136,12 @@ def _notes(
         look_at_sizes(now, before),
         look_at_people(case.users.now, case.users.before, requests_ratio=grown if isinstance(grown, float) else None),
         None if case.key is None else look_at_key(now, case.key, hours=case.window.seconds / 3600),
+        look_at_price_events(case.prices, _since_the_reference(case)),
     ]
+
+
+def _since_the_reference(case: CaseData) -> Window:
+    return Window(start=min(w.start for w in (case.window, *case.reference.windows)), end=case.window.end)
 
 
 def _suspects(case: CaseData) -> tuple[Suspect, ...]:

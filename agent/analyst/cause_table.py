@@ -1,7 +1,7 @@
 """The taxonomy of causes as data: which numbers each needs, which support it, and which speak against it.
 
 Signatures after FIELD.md section 3. Measures are named as the forensics note them; `share_of_change.X` is driver X's
-part of the change against the reference.
+part of the change against the reference, `share_of_rate_change.X` its part of what one request came to cost more.
 """
 
 from typing import NamedTuple
@@ -34,6 +34,10 @@ def _share(driver: str, low: float, high: float) -> Ramp:
     return Ramp(f"share_of_change.{driver}", low, high)
 
 
+def _rate_share(driver: str, low: float, high: float) -> Ramp:
+    return Ramp(f"share_of_rate_change.{driver}", low, high)
+
+
 CALLS_FLAT = Ramp("requests_ratio", 2.0, 1.4)
 CALLS_UP = Ramp("requests_ratio", 1.2, 1.6)
 ONE_SESSION = Ramp("session_spend_share", 0.3, 0.6)
@@ -43,6 +47,7 @@ STRANGE_KEY = Ramp("key_novelties", 1.0, 1.6)
 STORM = Ramp("attempts_ratio", 1.2, 1.6)
 MODEL_MOVED = Ramp("model_shift", 0.2, 0.5)
 PREFIX_BROKE = Ramp("prefix_changes_rise", 0.2, 0.6)
+PREFIX_STOOD = Ramp("prefix_changes_rise", 0.1, 0.02)
 HITS_FELL = Ramp("cache_hit_drop", 0.1, 0.3)
 READS_FELL = Ramp("cache_read_ratio", 0.9, 0.6)
 ONE_USER = Ramp("end_user_share_rise", 0.15, 0.4)
@@ -88,17 +93,17 @@ CAUSES: dict[Cause, CauseTests] = {
             (Ramp("cache_write_rise", 0.1, 0.3), 0.25),
             (CALLS_FLAT, 0.25),
         ),
-        unless=((MODEL_MOVED, 0.4), (Ramp("cache_1h_drop", 0.3, 0.7), 0.5)),
+        unless=((MODEL_MOVED, 0.4), (Ramp("cache_1h_drop", 0.3, 0.7), 0.5), (PREFIX_STOOD, 0.5)),
     ),
     "cache_ttl": CauseTests(
         "Cache entries live for five minutes instead of an hour, and calls come further apart than that.",
-        needs=(HITS_FELL, READS_FELL, Ramp("cache_1h_drop", 0.2, 0.5)),
+        needs=(HITS_FELL, READS_FELL, Ramp("late_hits_drop", 0.2, 0.5)),
         supports=(
             (Ramp("reuse_gap_seconds_p50", 200, 320), 0.4),
             (_share("cache_mix", 0.2, 0.5), 0.4),
             (CALLS_FLAT, 0.2),
         ),
-        unless=((PREFIX_BROKE, 0.8),),
+        unless=((PREFIX_BROKE, 0.8), (Ramp("early_hits_drop", 0.2, 0.5), 0.6)),
     ),
     "cache_below_minimum": CauseTests(
         "The prefix is too short for the model that answers now: the cache is neither read nor written.",
@@ -113,7 +118,7 @@ CAUSES: dict[Cause, CauseTests] = {
     ),
     "tokenizer_change": CauseTests(
         "The same text counts as more tokens than before.",
-        needs=(_share("tokenizer", 0.25, 0.5), Ramp("tokens_per_char_ratio", 1.08, 1.2)),
+        needs=(_rate_share("tokenizer", 0.25, 0.5), Ramp("tokens_per_char_ratio", 1.08, 1.2)),
         supports=((MODEL_MOVED, 0.5), (CALLS_FLAT, 0.5)),
     ),
     "model_switch": CauseTests(
@@ -154,6 +159,8 @@ CAUSES: dict[Cause, CauseTests] = {
             (Ramp("tokens_ratio", 1.6, 1.2), 0.4),
             (CALLS_FLAT, 0.3),
             (Ramp("model_shift", 0.3, 0.1), 0.3),
+            # The driver says as much; the event is named beside it.
+            (Ramp("price_events", 0, 1), 0.0),
         ),
         unless=((DOUBTFUL, 0.9), (Ramp("unit_cost_ratio", 3, 10), 0.8), (Ramp("unit_cost_ratio", 0.5, 0.1), 0.8)),
     ),

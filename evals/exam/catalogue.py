@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from evals.exam.case import CONFOUNDERS, STRENGTHS, Case, Pattern
+from evals.exam.faults.caching import ShorterLife, WriteOnly
+from evals.exam.faults.dearer import FastMode, LongerContext, NewTokenizer
 from evals.exam.faults.more_calls import Backfill, FanOut
 from evals.exam.faults.partly import Partly
 from evals.exam.faults.reshape import BiggerContext, LongerThinking, RunawayOutput
@@ -43,6 +45,16 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern(5, "price_change", ("crm-notes", "campaign-writer", "ticket-triage"), 8, (1.5, 2.0, 2.8), money="dearer"),
     Pattern(13, "telemetry_fault", ("crm-notes", "campaign-writer", "ticket-triage"), 9, (2.5, 8.0, 40.0),
             money="inflated"),
+    Pattern(16, "cache_ttl", ("rulebook", "case-notes"), 9, (0.5, 0.75, 1.0),
+            lambda app, window, size: ShorterLife(app, window, share=size)),
+    Pattern(17, "tokenizer_change", ("code-agent",), 9, (1.2, 1.35, 1.47),
+            lambda app, window, size: NewTokenizer(app, window, factor=size)),
+    Pattern(18, "long_context_tier", ("archive-reader",), 9, (1.2, 1.3, 1.5),
+            lambda app, window, size: LongerContext(app, window, factor=size)),
+    Pattern(19, "fast_mode", ("planner",), 9, (0.2, 0.5, 1.0),
+            lambda app, window, size: FastMode(app, window, share=size)),
+    Pattern(20, "cache_write_premium", ("contract-review", "ticket-triage"), 9, (0.5, 0.75, 1.0),
+            lambda app, window, size: WriteOnly(app, window, share=size)),
     Pattern(8, "telemetry_fault", ("crm-notes", "campaign-writer"), 9, (0.5, 0.9, 1.0), money="free", hours=27),
 )  # fmt: skip
 """Every pattern that the seeded world can make."""

@@ -24,6 +24,10 @@ ACCEPTABLE: dict[Cause, frozenset[ActionKind]] = {
     "denial_of_wallet": frozenset({"set_rate_limit", "set_output_cap"}),
     "fan_out": frozenset({"set_rate_limit", "set_session_cap"}),
     "price_change": frozenset({"set_model_alias"}),
+    "cache_ttl": frozenset({"set_prompt_cache"}),
+    "cache_write_premium": frozenset({"set_prompt_cache"}),
+    "tokenizer_change": frozenset({"set_model_alias"}),
+    "fast_mode": frozenset({"set_service_tier"}),
 }
 """Beside telling people (a note, an issue, a pull request), which is always acceptable, else the only thing."""
 

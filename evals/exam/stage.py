@@ -21,6 +21,17 @@ from store.prices import PriceBook
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
 HISTORY = timedelta(days=14)
 LOOK_BEFORE = timedelta(hours=2)
+# Apps that the seeded company lacks and some patterns need: long prompts, a fast model, caches that are met again late.
+OWN_APPS = (
+    AppSpec("legal", "archive-reader", "claude-sonnet-4-5", 14, users=12, input_median=160_000, input_sigma=0.07,
+            output_median=900, burst=20),
+    AppSpec("devtools", "planner", "claude-opus-4-6", 40, users=30, input_median=5000, input_sigma=0.35,
+            output_median=900, burst=25),
+    AppSpec("people", "rulebook", "claude-sonnet-4-5", 9, users=40, prefix_tokens=150_000, caching="1h",
+            input_median=800, output_median=300, burst=20),
+    AppSpec("legal", "case-notes", "claude-sonnet-4-5", 8, users=15, prefix_tokens=170_000, caching="1h",
+            input_median=1200, output_median=400, burst=20),
+)  # fmt: skip
 NEIGHBOURS = ("policy-bot", "redactor", "ledger-copilot", "contract-review")
 BATCH = "newsletter"
 NOISE = 4.0
@@ -115,4 +126,4 @@ def _company(case: Case, victim: AppSpec, window: Window) -> _Company:
 
 
 def _app(name: str) -> AppSpec:
-    return next(app for app in COMPANY if app.name == name)
+    return next(app for app in (*COMPANY, *OWN_APPS) if app.name == name)

@@ -9,6 +9,8 @@ from agent.analyst.leaves import Floats
 from agent.analyst.notebook import Datum, Note
 from store.model.usage import Cube
 
+SHORT_LIFE = 300
+"""Seconds that the shorter of the two cache lifetimes lasts."""
 SILENT = 0.01
 """Below this share of the input, cache reads and writes count as none."""
 
@@ -50,8 +52,15 @@ def look_at_prefixes(now: Calls, before: Calls) -> Note | None:
     }
     if usual is not None:
         data["prefix_changes_rise"] = changes - usual
+    lives = []
+    for name, late, when in (("late_hits_drop", True, "over"), ("early_hits_drop", False, "within")):
+        mine, theirs = _hits(now, late=late), _hits(before, late=late)
+        if mine is not None and theirs is not None:
+            data[name] = theirs - mine
+            lives.append(f"{mine:.0%} of the calls {when} five minutes after the one before (before {theirs:.0%})")
+    read = f" The cache was read by {' and by '.join(lives)}." if lives else ""
     earlier = f" (before {usual:.0%})" if usual is not None else ""
-    says = f"The prompt prefix differed from the app's previous call in {changes:.0%} of the calls{earlier}."
+    says = f"The prompt prefix differed from the app's previous call in {changes:.0%} of the calls{earlier}.{read}"
     return Note("traces", says, data)
 
 
@@ -82,6 +91,18 @@ def _changes(calls: Calls) -> float | None:
     same_app = apps[order][1:] == apps[order][:-1]
     differs = prefixes.codes[order][1:] != prefixes.codes[order][:-1]
     return share((same_app & differs).sum(), same_app.sum()) if same_app.any() else None
+
+
+def _hits(calls: Calls, *, late: bool) -> float | None:
+    """The share of calls that read the cache, of those that came late (after the short life) or early; None: none."""
+    if not calls.rows:
+        return None
+    apps, at = calls.text("app").codes, calls.micros()
+    order = np.lexsort((at, apps))
+    waited = np.diff(at[order]) / 1e6 > SHORT_LIFE
+    asked = (apps[order][1:] == apps[order][:-1]) & (waited == late)
+    read = (calls.number("cache_read") > 0)[order][1:]
+    return share((asked & read).sum(), asked.sum()) if asked.any() else None
 
 
 def _gaps(calls: Calls) -> Floats:

@@ -7,6 +7,7 @@ import pytest
 from evals.exam.case import CONFOUNDERS, STRENGTHS
 from evals.exam.catalogue import PATTERNS, all_cases, core_cases, named
 from evals.exam.report import seed_of
+from evals.exam.stage import OWN_APPS
 from evals.world.catalogue import COMPANY
 from store.errors import BadInput
 
@@ -34,7 +35,7 @@ def test_the_core_has_every_pattern_at_every_strength_and_an_easy_case_of_each()
 
 def test_every_pattern_befalls_apps_of_the_company() -> None:
     """A wrong name would only fail at one seed in three."""
-    assert {app for pattern in PATTERNS for app in pattern.apps} <= {app.name for app in COMPANY}
+    assert {app for pattern in PATTERNS for app in pattern.apps} <= {app.name for app in (*COMPANY, *OWN_APPS)}
 
 
 def test_a_case_that_does_not_exist_is_refused_by_name() -> None:
