@@ -63,6 +63,9 @@ class Refused(Exception):
     """A rule set, a rule, a probe or a ceiling file that the guard will not take; the message says why."""
 
 
+Body = Mapping[str, Any]
+
+
 # --- configuration -----------------------------------------------------------------------------------------------
 
 
@@ -552,9 +555,110 @@ def _split(messages: list[Any]) -> tuple[list[Any], list[Any]]:
     return messages, []
 
 
-# --- changes: each returns the keys of the request body to replace, never touching what it was given ---------------
+# --- where a prompt's head stopped being what it was ----------------------------------------------------------------
 
-Body = Mapping[str, Any]
+_CLOCK = re.compile(r"\d{4}-\d\d|\d\d?:\d\d|\d{10}|\d{13}|(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|\d\d? [A-Z][a-z]{2}")
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|[0-9a-fA-F]{12,}|[A-Za-z0-9_-]{20,}")
+_WORD = re.compile(r"[\w:.+/-]*")
+
+
+class Heads:
+    """The last prompt head of each caller, in memory only; says where the next head differs, and what differs there.
+
+    A head is [(kind, text)]: each tool, then system prompt, instructions and leading system messages. Only the offset
+    and one word leave: tool_order, tools, clock, id, number or text.
+    """
+
+    KEPT = 500
+    CHARS = 200_000
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._last: OrderedDict[str, tuple[str, list[str], str]] = OrderedDict()
+
+    def look(self, who: str, prefix_hash: str, data: Body) -> dict[str, Any]:
+        """What this head does to the caller's cached prefix: {"prefix_break_at" (tokens), "prefix_break_kind"}, or {}.
+
+        {} where the head is as before, or another prompt altogether. While heads stay equal this costs one comparison.
+        """
+        last = self._last.get(who)
+        if not prefix_hash or (last is not None and last[0] == prefix_hash):
+            return {}
+        tools, text = _tool_texts(data), _head_text(data)
+        if len(text) + sum(map(len, tools)) > self.CHARS:
+            return {}
+        remember(self._last, who, (prefix_hash, tools, text), limit=self.KEPT)
+        return {} if last is None else _difference(last[1], last[2], tools, text)
+
+
+def _tool_texts(data: Body) -> list[str]:
+    tools = data.get("tools")
+    return [json.dumps(tool, sort_keys=True, default=str) for tool in tools] if isinstance(tools, list) else []
+
+
+def _head_text(data: Body) -> str:
+    messages = data.get("messages")
+    head, _ = _split(messages if isinstance(messages, list) else [])
+    parts = (data.get("system"), data.get("instructions"), [one.get("content") for one in head if _mapping(one)])
+    return "\n".join(text for part in parts for text in _texts_in(part))
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts_in(value.get("text"))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts_in(part)
+
+
+def _difference(old_tools: list[str], old: str, tools: list[str], text: str) -> dict[str, Any]:
+    if tools != old_tools:
+        same = next((i for i, (a, b) in enumerate(zip(old_tools, tools, strict=False)) if a != b), 0)
+        chars = sum(map(len, tools[:same]))
+        kind = "tool_order" if sorted(tools) == sorted(old_tools) else "tools"
+        return {"prefix_break_at": chars // 4, "prefix_break_kind": kind}
+    at = _common(old, text)
+    rest = _common(old[at:][::-1], text[at:][::-1])
+    if old == text or at + rest < min(len(old), len(text)) / 2:
+        return {}
+    return {
+        "prefix_break_at": (sum(map(len, tools)) + at) // 4,
+        "prefix_break_kind": _kind(_around(old, at), _around(text, at)),
+    }
+
+
+def _common(one: str, two: str) -> int:
+    """How many leading characters are equal; slices are compared, since Python is slow at single characters."""
+    low, high = 0, min(len(one), len(two))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == two[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _around(text: str, at: int) -> str:
+    """The word at a position, with what stands just before it."""
+    start = at
+    while start > max(0, at - 40) and not text[start - 1].isspace():
+        start -= 1
+    found = _WORD.match(text, at)
+    return text[start : max(found.end() if found else at, at + 1)]
+
+
+def _kind(old: str, new: str) -> str:
+    for kind, pattern in (("clock", _CLOCK), ("id", _ID)):
+        if pattern.search(old) and pattern.search(new):
+            return kind
+    digits = any(c.isdigit() for c in old) and any(c.isdigit() for c in new)
+    return "number" if digits else "text"
+
+
+# --- changes: each returns the keys of the request body to replace, never touching what it was given ---------------
 
 
 def cap_output(data: Body, cap: int) -> dict[str, Any]:
@@ -1291,6 +1395,7 @@ class Guard:
         self._prompts: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._sessions: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._nonces: OrderedDict[str, float] = OrderedDict()
+        self._heads = Heads()
 
     # --- before the call ---
 
@@ -1325,6 +1430,8 @@ class Guard:
         if decision.refused_by is not None:
             return self._refuse(note, user, data, call_type)
         facts["attempt"] = self._attempt(dims, hints, now)
+        who = "\0".join(dims.get(name, "") for name in ("api_key_id", "app", "route", "prompt_version", "model"))
+        facts.update(self._heads.look(who, hints.prefix_hash, data))
         changes = self._changes(note, data, call_type)
         self._keep(note, data, call_type)
         for key, value in changes.items():

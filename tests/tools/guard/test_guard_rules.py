@@ -422,3 +422,58 @@ def test_changes_take_any_body(body: Json) -> None:
     g.misfit(g.needs_of(body, 10), BIG)
     g.hints_of(body, b"salt")
     assert json.dumps(body) == before
+
+
+# --- where a head breaks ---------------------------------------------------------------------------------------------
+
+STABLE = "You answer questions about the house rules of our search team. " * 20
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ({"system": f"Now: 2026-11-25T10:00:01Z {STABLE}"}, {"system": f"Now: 2026-11-25T10:00:07Z {STABLE}"}, "clock"),
+        ({"system": f"It is 09:59. {STABLE}"}, {"system": f"It is 10:00. {STABLE}"}, "clock"),
+        ({"system": f"{STABLE} at 1795651200"}, {"system": f"{STABLE} at 1795651333"}, "clock"),
+        ({"system": f"Request 8c7e1f0a-1111-4a. {STABLE}"}, {"system": f"Request 9d8f2b1c-2222-4a. {STABLE}"}, "id"),
+        ({"system": f"You have 7 credits. {STABLE}"}, {"system": f"You have 6 credits. {STABLE}"}, "number"),
+        ({"system": f"{STABLE}Be brief."}, {"system": f"{STABLE}Be kind."}, "text"),
+        ({"system": STABLE, "tools": [{"name": "a"}, {"name": "b"}]},
+         {"system": STABLE, "tools": [{"name": "b"}, {"name": "a"}]}, "tool_order"),
+        ({"system": STABLE, "tools": [{"name": "a"}]}, {"system": STABLE, "tools": [{"name": "a"}, {"name": "c"}]},
+         "tools"),
+        ({"messages": [{"role": "system", "content": [{"type": "text", "text": f"{STABLE}Be brief."}]}]},
+         {"messages": [{"role": "system", "content": [{"type": "text", "text": f"{STABLE}Be kind."}]}]}, "text"),
+    ],
+)  # fmt: skip
+def test_a_break_of_the_prefix_is_placed_and_named(before: Json, after: Json, kind: str) -> None:
+    """By one word and an offset; the head before and after never leaves."""
+    heads = g.Heads()
+    assert heads.look("app", "hash-1", before) == {}
+    found = heads.look("app", "hash-2", after)
+    assert found["prefix_break_kind"] == kind
+    assert heads.look("app", "hash-2", after) == {}
+
+
+def test_the_offset_is_that_of_the_first_character_that_differs() -> None:
+    """In tokens of four characters, tools first."""
+    heads = g.Heads()
+    heads.look("app", "1", {"system": STABLE + "x" + STABLE})
+    assert heads.look("app", "2", {"system": STABLE + "y" + STABLE})["prefix_break_at"] == len(STABLE) // 4
+
+
+def test_another_prompt_is_no_break() -> None:
+    """Two prompts that one caller alternates between have nothing in common."""
+    heads = g.Heads()
+    heads.look("app", "1", {"system": STABLE})
+    assert heads.look("app", "2", {"system": "Translate the following text into French. " * 20}) == {}
+
+
+@given(BODY, BODY)
+@settings(deadline=None, max_examples=150)
+def test_any_two_heads_can_be_compared(one: Json, two: Json) -> None:
+    """Whatever their shape: a place inside the head and a known word, or nothing."""
+    heads = g.Heads()
+    heads.look("app", "1", one)
+    found = heads.look("app", "2", two)
+    assert found == {} or found["prefix_break_kind"] in ("tool_order", "tools", "clock", "id", "number", "text")
