@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The real wheels have hashes in requirements/; pip alone installs them.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo serve test check format exam lock clean
+.PHONY: demo serve test check format docs exam lock clean
 
 demo: .venv/.runtime
 	@$(BIN)/bursar demo --out bursar-demo
@@ -24,6 +24,9 @@ check: .venv/.dev
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/.dev
+	COLUMNS=80 $(BIN)/python -m typer agent.entrypoints.cli utils docs --name bursar --output docs/cli.md
 
 exam: .venv/.dev
 	$(BIN)/python -m pytest -n 2 -m exam

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 from agent.bursar import SPENT, Bursar, Graphs
 from agent.failpoints import Failpoint, nothing
 from agent.feeds import collect_all, open_feeds
+from agent.gateways import Gateway, Gateways, NotConfigured, only, open_gateways
 from agent.graph import Graph, case_graph, remedy_graph, watch_graph
-from agent.guard import guard_gateway
 from agent.policy import Phase
+from agent.reviewer import OWN, Reviewer, open_reviewer
 from agent.settings import Settings
 from agent.steps.apply import apply
 from agent.steps.detect import detect
@@ -37,16 +38,12 @@ from store.checkpoints import close_checkpoints, forget_run, open_checkpoints
 from store.errors import StorageFailed
 from store.ledger.ledger import Ledger
 from store.model.incident import Finding, Incident, TrustNote
-from store.model.ports import Actuator, Clock, GatewayReader, Warehouse
-from store.model.remedy import Proposal, Remedy, Ruling
+from store.model.ports import Clock, GatewayReader, Warehouse
+from store.model.remedy import Claim, Proposal, Remedy, Ruling
 from store.model.usage import Window
 from store.prices import PriceBook
 
 log = logging.getLogger("bursar")
-
-
-class Gateway(GatewayReader, Actuator, Protocol):
-    """One gateway: what looks and what touches, in one part."""
 
 
 def assemble(
@@ -59,27 +56,40 @@ def assemble(
     ledger: Ledger | None = None,
     warehouse: Warehouse | None = None,
     checkpointed: bool = True,
+    reviewer: Reviewer | None = None,
     pace: Pace = PACE,
     failpoint: Failpoint = nothing,
 ) -> Bursar:
     """Put the service together. Parts that are not given are opened as the configuration says.
 
-    The gateway is the one that `guard:` of the configuration names, unless one is given. Without one nothing can be
-    applied: approved plans wait. `reader` alone serves a backtest. `checkpointed` keeps each case's steps on disk
-    until its proposal is committed.
+    The gateways are those that the configuration names, unless one is given. Without any nothing can be applied:
+    approved plans wait. `reader` alone serves a backtest. `checkpointed` keeps each case's steps on disk
+    until its proposal is committed. The reviewer is the one that `reasoner:` names, unless one is given.
     """
     ledger = ledger or open_stored_ledger(settings, clock=clock)
+    gateways = None if gateway is None else only(gateway)
     if gateway is None and reader is None:
-        gateway = guard_gateway(settings, ledger=ledger, clock=clock)
+        gateways = open_gateways(settings, ledger=ledger, clock=clock)
     warehouse = warehouse or open_warehouse(settings, clock=clock)
     prices = PriceBook(settings.prices)
+    reviewer = reviewer or open_reviewer(settings, ledger=ledger, warehouse=warehouse, prices=prices, clock=clock)
+    if reviewer is not None:
+        kept = (*settings.policy.never_touch, OWN)
+        settings = settings.model_copy(update={"policy": settings.policy.model_copy(update={"never_touch": kept})})
     saver = open_checkpoints(settings.data_dir / "checkpoints.db") if checkpointed else None
-    trust_notes: list[TrustNote] = []
-    parts = _Parts(settings, clock, owner, ledger, warehouse, prices, gateway or reader, trust_notes, pace, failpoint)
+    # What the last service knew holds until this one has looked itself.
+    trust_notes: list[TrustNote] = [*ledger.trust()]
+    parts = _Parts(
+        settings, clock, owner, ledger, warehouse, prices, gateways, reader, reviewer, trust_notes, pace, failpoint
+    )
 
     def close() -> None:
+        if reviewer is not None:
+            reviewer.close()
         if saver is not None:
             close_checkpoints(saver)
+        if gateways is not None:
+            gateways.close()
         warehouse.close()
         ledger.close()
 
@@ -99,7 +109,7 @@ def assemble(
                 file=parts.file,
                 checkpointer=saver,
             ),
-            remedy=_remedy(parts, gateway),
+            remedy=_remedy(parts, gateways),
         ),
         settle=parts.settle,
         forget=partial(forget_run, saver) if saver is not None else lambda _: None,
@@ -113,11 +123,16 @@ def _watch(parts: "_Parts") -> Graph:
     feeds = open_feeds(settings.sources, clock=parts.clock)
 
     def trusted(until: datetime) -> Sequence[TrustNote]:
-        parts.trust_notes[:] = trust(warehouse=warehouse, now=until, settings=settings.detectors)
+        notes = trust(warehouse=warehouse, now=until, settings=settings.detectors)
+        if notes != parts.trust_notes:
+            ledger.save_trust(notes, at=until)
+            parts.trust_notes[:] = notes
         return parts.trust_notes
 
     return watch_graph(
-        collect=lambda: collect_all(feeds, warehouse=warehouse, prices=parts.prices, say=log.warning),
+        collect=lambda: collect_all(
+            feeds, warehouse=warehouse, prices=parts.prices, amendment=settings.amendment, say=log.warning
+        ),
         roll_up=lambda: roll_up(warehouse=warehouse, prices=parts.prices),
         trust=trusted,
         detect=lambda until: detect(warehouse=warehouse, now=until, settings=settings.detectors),
@@ -137,22 +152,29 @@ class _Given(TypedDict):
     failpoint: Failpoint
 
 
-def _remedy(parts: "_Parts", gateway: Gateway | None) -> Graph:
+def _remedy(parts: "_Parts", gateways: Gateways | None) -> Graph:
     """The remedy graph. Only here do hands leave this module, and only to apply and revert."""
     given = _Given(ledger=parts.ledger, clock=parts.clock, pace=parts.pace, failpoint=parts.failpoint)
-    if gateway is None:
+    if gateways is None:
         return remedy_graph(
             look=lambda _: None, **dict.fromkeys(("apply", "resolve", "verify", "expire", "revert"), _none)
         )
+
+    def at(claim: Claim) -> Gateway:
+        """The gateway that the claimed remedy's plan names."""
+        remedy = parts.ledger.remedy(claim.remedy_id)
+        proposal = None if remedy is None else parts.ledger.proposal(remedy.remedy_id, remedy.revision)
+        return NotConfigured(claim.remedy_id) if proposal is None else gateways.named(proposal.gateway)
+
     return remedy_graph(
         look=lambda remedy_id: look(remedy_id=remedy_id, owner=parts.owner, **given),
-        apply=lambda claim: apply(claim=claim, reader=gateway, actuator=gateway, permit=parts.permit, **given),
-        resolve=lambda claim: resolve(claim=claim, reader=gateway, probe=gateway.probe, **given),
-        verify=lambda claim: verify(claim=claim, reader=gateway, measure=parts.measure, **given),
+        apply=lambda claim: apply(claim=claim, reader=at(claim), actuator=at(claim), permit=parts.permit, **given),
+        resolve=lambda claim: resolve(claim=claim, reader=at(claim), probe=at(claim).probe, **given),
+        verify=lambda claim: verify(claim=claim, reader=at(claim), measure=parts.measure, **given),
         expire=lambda claim: expire(
-            claim=claim, ledger=parts.ledger, reader=gateway, clock=parts.clock, failpoint=parts.failpoint
+            claim=claim, ledger=parts.ledger, reader=at(claim), clock=parts.clock, failpoint=parts.failpoint
         ),
-        revert=lambda claim: revert(claim=claim, reader=gateway, actuator=gateway, **given),
+        revert=lambda claim: revert(claim=claim, reader=at(claim), actuator=at(claim), **given),
     )
 
 
@@ -170,7 +192,10 @@ class _Parts:
     ledger: Ledger
     warehouse: Warehouse
     prices: PriceBook
+    gateways: Gateways | None
     reader: GatewayReader | None
+    """A backtest's, which has no hands."""
+    reviewer: Reviewer | None
     trust_notes: list[TrustNote]
     pace: Pace
     failpoint: Failpoint
@@ -180,11 +205,14 @@ class _Parts:
         remedies = [one.remedy_id for one in self.ledger.remedies(incident_id=incident_id)]
         effects = [effect for remedy_id in remedies for effect in self.ledger.applications(remedy_id)]
         applied = [effect.intended_at for effect in effects if effect.verb == "apply" and effect.outcome == "applied"]
+        incident = self._incident(incident_id)
+        worth = self.reviewer is not None and incident.excess_nanos >= self.reviewer.min_excess_nanos
         finding = investigate(
-            incident=self._incident(incident_id),
+            incident=incident,
             warehouse=self.warehouse,
             price_table_for=self.prices.table_for,
             now=min([self.clock(), *applied]),
+            reasoner=self.reviewer.review if self.reviewer is not None and worth else None,
         )
         self.ledger.save_finding(finding)
         return finding
@@ -192,10 +220,13 @@ class _Parts:
     def settle(self, incident_id: str) -> None:
         """Bring the finding's figures up to the incident's last: its drivers add up to what the whole of it cost.
 
-        The cause stays as it was found before the first remedy where there was one, else it is judged anew.
+        The cause stays as it was found before the first remedy, or by a review, where there was one; else it is judged
+        anew.
         """
         found = self.ledger.finding(incident_id)
-        treated = found is not None and any(one.applied_at for one in self.ledger.remedies(incident_id=incident_id))
+        treated = found is not None and (
+            found.made_by == "reasoner" or any(one.applied_at for one in self.ledger.remedies(incident_id=incident_id))
+        )
         whole = investigate(
             incident=self._incident(incident_id),
             warehouse=self.warehouse,
@@ -205,6 +236,8 @@ class _Parts:
         if found is not None and treated:
             figures = {"window": whole.window, "excess_nanos": whole.excess_nanos, "drivers": whole.drivers}
             whole = found.model_copy(update={**figures, "revision": whole.revision, "reference": whole.reference})
+        elif found is not None:
+            whole = whole.model_copy(update={"review": found.review, "cost_nanos": found.cost_nanos})
         self.ledger.save_finding(whole)
 
     def propose(self, incident_id: str) -> list[Proposal]:
@@ -216,7 +249,8 @@ class _Parts:
             incident=self._incident(incident_id),
             warehouse=self.warehouse,
             price_table_for=self.prices.table_for,
-            reader=self.reader,
+            reader=self.gateways or self.reader,
+            route=self.gateways.route if self.gateways is not None else None,
             playbooks=[playbook for playbook in PLAYBOOKS if playbook.name not in spent],
             never_touch=self.settings.policy.never_touch,
             parameters=parameters(self.settings.playbooks),
@@ -254,7 +288,7 @@ class _Parts:
             ledger=self.ledger,
             warehouse=self.warehouse,
             trust=self.trust_notes,
-            reader=self.reader,
+            reader=self.gateways.known(proposal.gateway) if self.gateways is not None else self.reader,
             now=self.clock(),
             phase=phase,
         )

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import get_args
 
 from agent.app import assemble
+from agent.reviewer import Reviewer
 from agent.settings import Settings
 from store.ledger.ledger import Ledger, open_ledger
 from store.model.incident import Finding, Incident, TrustNote
-from store.model.ports import Capabilities, Observed, Preview, Warehouse
+from store.model.ports import Capabilities, Clock, Observed, Preview, Warehouse
 from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, ActionKind, Proposal, Ruling
+from store.model.statement import Offer, StatementState
 from store.model.usage import (
     TOTAL,
     Cube,
@@ -26,6 +28,7 @@ from store.model.usage import (
     UsageRecord,
     Window,
 )
+from store.model.usage_batch import UsageBatch
 
 
 @dataclass
@@ -49,17 +52,24 @@ def backtest(
     window: Window,
     step_seconds: int,
     progress: Callable[[datetime, int], None],
+    reviewer_for: Callable[[Ledger, Clock], Reviewer] | None = None,
 ) -> Backtest:
     """Move a clock over the window step by step, and look as the live service would have looked.
 
     Earlier records serve as history. The live service waits for late data before it judges a bucket; here all
-    data are in, so a bucket is judged at its end.
+    data are in, so a bucket is judged at its end. No model is called unless a reviewer is handed in: a past month
+    would cost what its incidents cost.
     """
     began, clock = time.perf_counter(), _Clock(window.start)
     ledger = open_ledger("sqlite://", clock=clock)
     alone = settings.model_copy(
-        update={"sources": (), "schedule": settings.schedule.model_copy(update={"source_delay_seconds": 0})}
+        update={
+            "sources": (),
+            "reasoner": None,
+            "schedule": settings.schedule.model_copy(update={"source_delay_seconds": 0}),
+        }
     )
+    reviewer = reviewer_for(ledger, clock) if reviewer_for else None
     bursar = assemble(
         alone,
         clock=clock,
@@ -68,6 +78,7 @@ def backtest(
         warehouse=ReplayWarehouse(warehouse, window),
         reader=PaperGateway(),
         checkpointed=False,
+        reviewer=reviewer,
     )
     result, trust = Backtest(window=window), dict[str, TrustNote]()
     while clock.now < window.end:
@@ -84,6 +95,8 @@ def backtest(
     result.records = warehouse.taken()
     result.trust = list(trust.values())
     ledger.close()
+    if reviewer is not None:
+        reviewer.close()
     result.seconds = time.perf_counter() - began
     return result
 
@@ -172,9 +185,31 @@ class ReplayWarehouse:
         """As the warehouse's own."""
         return self._inner.records(window, scope=scope, columns=columns, limit=limit, role=role)
 
-    def append(self, records: Sequence[UsageRecord], *, role: Role = "metered") -> Intake:
+    def append(self, records: Sequence[UsageRecord] | UsageBatch, *, role: Role = "metered") -> Intake:
         """As the warehouse's own; a backtest never calls it."""
         return self._inner.append(records, role=role)
+
+    def restate(
+        self,
+        offers: Sequence[Offer],
+        batches: Iterable[tuple[Sequence[str], Sequence[UsageRecord]]],
+        *,
+        role: Role = "metered",
+    ) -> Intake:
+        """As the warehouse's own; a backtest never calls it."""
+        return self._inner.restate(offers, batches, role=role)
+
+    def statements(self) -> list[StatementState]:
+        """As the warehouse's own."""
+        return self._inner.statements()
+
+    def pulls(self) -> dict[str, str]:
+        """As the warehouse's own."""
+        return self._inner.pulls()
+
+    def keep_pull(self, source: str, body: str) -> None:
+        """As the warehouse's own; a backtest never calls it."""
+        self._inner.keep_pull(source, body)
 
     def quarantine(self, rows: Sequence[Quarantined]) -> None:
         """As the warehouse's own."""

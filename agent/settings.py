@@ -3,19 +3,33 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from agent.detectors.settings import DetectorSettings
 from agent.policy import Policy
 from store.errors import BadInput
+from store.model.allocation import Allocation
+from store.model.amendment import Amendment
+from store.model.budget import Budget
+from store.model.charge import Charge
+from store.model.currency import CurrencyRate
 from store.model.usage import BillingMode, Role
 from store.price_overrides import Override
-from tools.actuators.settings import GuardSettings
+from tools.actuators.settings import (
+    AnthropicAdminSettings,
+    GuardSettings,
+    LiteLLMAdminSettings,
+    OpenAIAdminSettings,
+    PullRequestSettings,
+)
+from tools.reasoner.settings import ReasonerSettings
 from tools.slack.settings import SlackSettings
+from tools.sources.settings import OtlpSettings, PullSettings
 
 _SECRET = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
@@ -25,18 +39,28 @@ class _Part(BaseModel):
 
 
 class SourceSettings(_Part):
-    """One place where usage comes from."""
+    """One place where usage comes from: files, or an API that is pulled."""
 
     name: str
     """The instance; it stands in every record as `source`."""
-    format: Literal["litellm", "tabular", "otlp", "focus", "anthropic", "openai", "langfuse"]
-    paths: tuple[str, ...]
+    format: Literal["litellm", "tabular", "otlp", "focus", "cur", "anthropic", "openai", "langfuse"]
+    paths: tuple[str, ...] = ()
     """Files or glob patterns; a changed file is read again, which is safe: records are deduplicated."""
+    pull: PullSettings | None = None
+    """For litellm, anthropic, openai and langfuse."""
     map: Path | None = None
     """The mapping file of a tabular source."""
     role: Role = "metered"
     billing_mode: BillingMode = "metered"
     """How an otlp source is paid: `included` for coding agents on seats. Other formats say it themselves."""
+
+    @model_validator(mode="after")
+    def _one_door(self) -> "SourceSettings":
+        if bool(self.paths) == bool(self.pull):
+            raise ValueError(f"source {self.name}: give either `paths` or `pull`")
+        if self.pull is not None:
+            self.pull.check(self.name, self.format)
+        return self
 
 
 class LedgerSettings(_Part):
@@ -75,6 +99,8 @@ class IntakeSettings(_Part):
     """What LiteLLM's generic callback shows us; use ${BURSAR_INTAKE_TOKEN}. None: only the guard may push."""
     source: str = "litellm"
     """Stands in every record; give it the name of the file source of the same proxy, where there is one."""
+    otlp: OtlpSettings | None = None
+    """None: the OTLP receiver is closed."""
 
 
 class ServerSettings(_Part):
@@ -91,6 +117,12 @@ class Settings(_Part):
     sources: tuple[SourceSettings, ...] = ()
     ledger: LedgerSettings = LedgerSettings()
     prices: tuple[Override, ...] = ()
+    allocation: Allocation = Allocation()
+    budgets: tuple[Budget, ...] = ()
+    """`bursar budgets import` adds others; a name that stands here wins."""
+    charges: tuple[Charge, ...] = ()
+    """`bursar charges import` adds others; a name that stands here wins."""
+    currencies: tuple[CurrencyRate, ...] = ()
     detectors: DetectorSettings = DetectorSettings()
     playbooks: dict[str, dict[str, object]] = {}
     """Parameters by playbook, where the defaults do not fit; `bursar playbooks` lists them."""
@@ -98,9 +130,20 @@ class Settings(_Part):
     schedule: ScheduleSettings = ScheduleSettings()
     server: ServerSettings = ServerSettings()
     guard: GuardSettings | None = None
+    litellm_admin: LiteLLMAdminSettings | None = None
+    anthropic_admin: AnthropicAdminSettings | None = None
+    openai_admin: OpenAIAdminSettings | None = None
+    pull_request: PullRequestSettings | None = None
     intake: IntakeSettings = IntakeSettings()
     slack: SlackSettings | None = None
     """None: people decide by the command line."""
+    reasoner: ReasonerSettings | None = None
+    """None: the analyst alone, no call to a model."""
+
+    @cached_property
+    def amendment(self) -> Amendment:
+        """What the allocation rules and currency rates make of usage on its way in."""
+        return Amendment(self.allocation.rules, self.currencies)
 
     @property
     def ledger_url(self) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from store.model.ports import Observed
-from store.model.remedy import Action, Outcome, Proposal, Remedy
+from store.model.remedy import Action, Outcome, Proposal, Remedy, base_versions
 from store.model.usage import from_us, to_us
 
 Step = Literal["apply", "resolve", "verify", "expire", "revert", "done"]
@@ -88,9 +88,11 @@ def standing(action: Action, seen: Observed, *, marker: str, planned: str | None
 
 def standings(proposal: Proposal, seen: Sequence[Observed], *, cas: bool) -> list[Standing]:
     """How each effect of the plan stands, in order; `seen` has one entry per effect."""
+    actions = effects(proposal)
+    planned = base_versions(proposal.base_version, len(actions))
     return [
-        standing(action, one, marker=proposal.remedy_id, planned=proposal.base_version, cas=cas)
-        for action, one in zip(effects(proposal), seen, strict=True)
+        standing(action, one, marker=proposal.remedy_id, planned=version, cas=cas)
+        for action, one, version in zip(actions, seen, planned, strict=True)
     ]
 
 

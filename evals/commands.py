@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
+from evals.bench.detect_command import detect
+from evals.bench.nab_command import nab
 from evals.bench.rca_command import rca
+from evals.bench.replay_command import replay
+from evals.bench.stream_command import stream
+from evals.bench.usage_command import ingest, rollup
 from evals.exam.command import eval_
 
 DEFAULT_OUT = Path("bursar-demo")
@@ -16,7 +21,13 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command("eval")(eval_)
     bench = typer.Typer(no_args_is_help=True)
+    bench.command()(detect)
+    bench.command()(nab)
     bench.command()(rca)
+    bench.command()(ingest)
+    bench.command()(rollup)
+    bench.command()(replay)
+    bench.command()(stream)
     # A callback keeps the name of a benchmark on the command line while there is only one.
     bench.callback()(_bench)
     app.add_typer(bench, name="bench")

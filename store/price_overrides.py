@@ -1,11 +1,13 @@
 """The operator's own prices: contracts, internal models, and list prices that the library does not have yet."""
 
-from decimal import Decimal
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from store.errors import BadInput
 from store.model.money import to_nanos
@@ -52,25 +54,48 @@ class OverrideTier(_Strict):
 
 
 class Override(_Strict):
-    """One model's price from a moment on."""
+    """One model's price from a moment on: its own rates, or the list price less a committed discount."""
 
     provider: str
     """As records have it; "*" means any."""
     model: str
+    """As records have it; "*" means any, for a discount on everything of a provider."""
     effective_from: AwareDatetime
-    usd_per_million: UsdPerMillion
+    effective_until: AwareDatetime | None = None
+    """From then on the list price holds again; a model without a list price keeps its last price."""
+    usd_per_million: UsdPerMillion | None = None
+    percent_off_list: Annotated[Decimal, Field(gt=0, le=100)] | None = None
+    """A committed discount: "12.5" is an eighth less than the list price of the moment."""
     usd_per_request: Usd = Decimal(0)
     tiers: tuple[OverrideTier, ...] = ()
     multipliers: dict[str, Annotated[Decimal, Field(ge=0, le=1000)]] = {}
     """By service tier or speed: {batch: "0.5"}."""
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Override":
+        if (self.usd_per_million is None) == (self.percent_off_list is None):
+            raise ValueError(f"the price of {self.model} needs usd_per_million or percent_off_list, and not both")
+        if self.percent_off_list is not None and (self.usd_per_request or self.tiers or self.multipliers):
+            raise ValueError(f"the discount on {self.model} takes requests, tiers and multipliers from the list price")
+        if self.model == "*" and self.percent_off_list is None:
+            raise ValueError('model "*" is for percent_off_list: models have prices of their own')
+        if self.effective_until is not None and self.effective_until <= self.effective_from:
+            raise ValueError(f"the price of {self.model} ends before it begins")
+        return self
+
     def covers(self, key: PriceKey) -> bool:
         """Whether it is about that model."""
-        same = self.model.lower() == key.model.lower()
-        return same and self.provider.lower() in ("*", key.provider.lower())
+        return self.model.lower() in ("*", key.model.lower()) and self.provider.lower() in ("*", key.provider.lower())
 
-    def price(self, rules: tuple[str, str, str]) -> Price:
-        """As the price table has it."""
+    def in_force(self, moment: datetime) -> bool:
+        """Whether it holds at that moment."""
+        return self.effective_from <= moment and (self.effective_until is None or moment < self.effective_until)
+
+    def price(self, rules: tuple[str, str, str], listed: Price | None) -> Price | None:
+        """As the price table has it; `listed` is the list price of the moment. None: a discount on no price."""
+        if self.percent_off_list is not None:
+            return None if listed is None else _discounted(listed, 100 - self.percent_off_list)
+        assert self.usd_per_million is not None
         tiers = sorted(self.tiers, key=lambda tier: tier.above)
         return Price(
             effective_from=self.effective_from,
@@ -79,6 +104,48 @@ class Override(_Strict):
             multipliers={name: format(factor, "f") for name, factor in self.multipliers.items()},
             origin="override",
         )
+
+
+def timeline(listed: Sequence[Price], ours: Sequence[Override], rules: tuple[str, str, str]) -> tuple[Price, ...]:
+    """The dated prices of one model: the list prices, and where an override is in force, that.
+
+    Of several in force the one that names the model wins over "*", then the one that names the provider, then the
+    newest. While one is in force a newer list price does not undo it, but moves what is a percentage of it.
+    """
+    moments = {price.effective_from for price in listed} | {one.effective_from for one in ours}
+    moments |= {one.effective_until for one in ours if one.effective_until is not None}
+    found: list[Price] = []
+    for moment in sorted(moments):
+        base = max((p for p in listed if p.effective_from <= moment), key=lambda p: p.effective_from, default=None)
+        held = [one for one in ours if one.in_force(moment)]
+        price = max(held, key=_precedence).price(rules, base) if held else base
+        if price is None:
+            continue
+        price = price.model_copy(update={"effective_from": moment})
+        if not found or price != found[-1].model_copy(update={"effective_from": moment}):
+            found.append(price)
+    return tuple(found)
+
+
+def _precedence(one: Override) -> tuple[bool, bool, datetime]:
+    return one.model != "*", one.provider != "*", one.effective_from
+
+
+def _discounted(listed: Price, percent: Decimal) -> Price:
+    def less(rates: Rates) -> Rates:
+        return Rates(**{name: _share(nanos, percent) for name, nanos in rates.model_dump().items()})
+
+    return Price(
+        effective_from=listed.effective_from,
+        rates=less(listed.rates),
+        tiers=tuple((above, less(rates)) for above, rates in listed.tiers),
+        multipliers=listed.multipliers,
+        origin="override",
+    )
+
+
+def _share(nanos: int, percent: Decimal) -> int:
+    return int((nanos * percent / 100).to_integral_value(ROUND_HALF_EVEN))
 
 
 class _File(_Strict):
@@ -102,6 +169,7 @@ def load_overrides(path: Path) -> tuple[Override, ...]:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top"
         raise BadInput(
-            f"{path}: {where}: {first['msg']}; a price has provider, model, effective_from, usd_per_million "
-            "{input, output, cache_read, cache_write_5m, cache_write_1h}, usd_per_request, tiers, multipliers"
+            f"{path}: {where}: {first['msg']}; a price has provider, model, effective_from, effective_until, "
+            "percent_off_list, or usd_per_million {input, output, cache_read, cache_write_5m, cache_write_1h}, "
+            "usd_per_request, tiers, multipliers"
         ) from error

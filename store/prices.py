@@ -18,7 +18,7 @@ from store.model.money import to_nanos
 from store.model.ports import Warehouse
 from store.model.prices import Price, PriceKey, PriceTable, Rates
 from store.model.usage import NONE, UsageRecord
-from store.price_overrides import Override
+from store.price_overrides import Override, timeline
 
 CACHE_RULES: dict[str, tuple[str, str, str]] = {
     # Anthropic: read 0.1x, 5-minute write 1.25x, 1-hour write 2x of the input rate.
@@ -77,10 +77,7 @@ class PriceBook:
         ours = [one for one in self._overrides if one.covers(key)]
         if not ours:
             return listed
-        rules = CACHE_RULES[_cache_family(key.provider, key.model)]
-        # From the first override on the operator's word holds; a later list price does not undo it.
-        before = tuple(price for price in listed if price.effective_from < ours[0].effective_from)
-        return (*before, *(one.price(rules) for one in ours))
+        return timeline(listed, ours, CACHE_RULES[_cache_family(key.provider, key.model)])
 
 
 def price(records: Iterable[UsageRecord], table: PriceTable) -> list[UsageRecord]:

@@ -12,7 +12,7 @@
 - retries: attempts_per_success_now, attempts_per_success_normal, error_share_now, error_share_normal,
   unique_prompt_share
 - cache: cache_hit_ratio_now, cache_hit_ratio_before, cache_write_share_now (of input), prefix_tokens,
-  prefix_changes_share, reuse_gap_seconds_p50
+  prefix_changes_share, prefix_break_offset (tokens), prefix_break_kind, reuse_gap_seconds_p50
 - sizes: output_tokens_p95_now, output_tokens_p95_normal, length_finish_share_now, reasoning_share_now,
   reasoning_share_before (of output)
 - environment: the one environment of the scope's traffic, or "mixed"
@@ -61,6 +61,8 @@ FACTS = (
     "cache_write_share_now",
     "prefix_tokens",
     "prefix_changes_share",
+    "prefix_break_offset",
+    "prefix_break_kind",
     "reuse_gap_seconds_p50",
     "output_tokens_p95_now",
     "output_tokens_p95_normal",

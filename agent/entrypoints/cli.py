@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.entrypoints import (
+    cmd_allocate,
     cmd_attribute,
     cmd_audit,
     cmd_connect,
@@ -15,8 +16,13 @@ from agent.entrypoints import (
     cmd_export,
     cmd_lab,
     cmd_operate,
+    cmd_planned,
     cmd_policy,
+    cmd_reconcile,
     cmd_report,
+    cmd_series,
+    cmd_settle,
+    cmd_terms,
     cmd_usage,
 )
 from agent.entrypoints.console import fail
@@ -51,7 +57,13 @@ for part in (
     cmd_usage,
     cmd_export,
     cmd_decide,
+    cmd_settle,
     cmd_report,
+    cmd_reconcile,
+    cmd_terms,
+    cmd_allocate,
+    cmd_planned,
+    cmd_series,
     cmd_policy,
     cmd_audit,
     cmd_lab,

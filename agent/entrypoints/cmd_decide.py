@@ -7,10 +7,11 @@ import typer
 
 from agent.entrypoints.console import note, print_json, print_table, say
 from agent.entrypoints.options import Options, options, utc_now
+from agent.entrypoints.transcripts import show_transcripts
 from agent.entrypoints.views import incident_document, proposal_text, remedy_document
 from store.errors import BadInput
 from store.ledger.ledger import Ledger
-from store.model.money import usd_text
+from store.model.money import to_usd, usd_text
 from store.model.remedy import Choice, Proposal, Vote
 from store.model.usage import iso
 
@@ -35,10 +36,16 @@ def register(app: typer.Typer) -> None:
 def incidents(
     context: typer.Context,
     incident_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    transcript: Annotated[
+        bool, typer.Option("--transcript", help="What was sent to a model about it, and what it answered.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List incidents, or show one with its finding, drivers, evidence and remedies."""
     with options(context).ledger() as ledger:
+        if transcript:
+            show_transcripts(ledger, incident_id, json=json)
+            return
         if incident_id is not None:
             _show_incident(ledger, incident_id, json=json)
             return
@@ -71,6 +78,8 @@ def _show_incident(ledger: Ledger, incident_id: str, *, json: bool) -> None:
         return
     for cause in finding.causes[:3]:
         say(f"  {cause.cause} {cause.confidence:.0%}  {cause.because}")
+    if finding.review:
+        say(f"  {finding.review} It cost ${to_usd(finding.cost_nanos):.4f}; --transcript shows what was said.")
     say(f"drivers of {usd_text(finding.excess_nanos)} (they add up to it):")
     for share in finding.drivers:
         say(f"  {usd_text(share.nanos):>14}  {share.driver}")

@@ -10,9 +10,11 @@ import typer
 from agent.entrypoints.console import note, print_json, say
 from agent.entrypoints.options import moment, options
 from store.errors import BadInput
+from store.ledger.ledger import Ledger
 from store.model.usage import Window
 from store.prices import PriceBook
-from tools.focus.export import FocusRow, focus_rows
+from tools.focus.export import FocusRow, Marks, focus_rows
+from tools.focus.marks import Mark
 from tools.focus.write import write_csv, write_focus
 
 export = typer.Typer(help="Usage in the words of other tools.", no_args_is_help=True)
@@ -44,9 +46,18 @@ def focus(
         raise BadInput(f"--to: {to} is not after --from {from_}")
     opts = options(context)
     tally = _Tally()
-    with opts.reading() as warehouse:
-        table_for = PriceBook(opts.settings.prices).table_for
-        rows = tally.counted(focus_rows(warehouse, Window(start=start, end=end), table_for=table_for))
+    window = Window(start=start, end=end)
+    with opts.ledger() as ledger, opts.reading() as warehouse:
+        rows = tally.counted(
+            focus_rows(
+                warehouse,
+                window,
+                table_for=PriceBook(opts.settings.prices).table_for,
+                list_table_for=PriceBook().table_for,
+                shared=opts.settings.allocation.shared,
+                marks=known_marks(ledger, window),
+            )
+        )
         if out is None:
             write_csv(rows, sys.stdout)
         else:
@@ -57,6 +68,24 @@ def focus(
         print_json({"file": str(out), "rows": tally.rows, "unpriced_rows": tally.unpriced})
     elif out is not None:
         say(f"{out}: {tally.rows} rows")
+
+
+def known_marks(ledger: Ledger, window: Window) -> Marks:
+    """The incidents of the window, and the remedies while they were in force."""
+    remedies = []
+    for remedy in ledger.remedies():
+        proposal = ledger.proposal(remedy.remedy_id, remedy.revision)
+        if proposal is None or remedy.applied_at is None:
+            continue
+        undone = [
+            effect.outcome_at
+            for effect in ledger.applications(remedy.remedy_id)
+            if effect.verb == "revert" and effect.outcome == "reverted" and effect.outcome_at
+        ]
+        end = min(undone, default=remedy.lease_ends_at)
+        remedies.append(Mark(remedy.remedy_id, proposal.scope, remedy.applied_at, end))
+    incidents = [Mark(one.id, one.scope, one.window.start, one.ended_at) for one in ledger.incidents(window=window)]
+    return Marks(incidents, remedies)
 
 
 class _Tally:

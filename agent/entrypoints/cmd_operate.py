@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from agent.entrypoints.admins import admin_states
 from agent.entrypoints.console import note, print_json, print_table, say
 from agent.entrypoints.options import Options, options, utc_now
 from agent.entrypoints.proxies import guard_document, guard_lines, guard_state
+from agent.entrypoints.standing import standing, standing_lines
 from agent.settings import Loaded
 from store.errors import BadInput
 from store.ledger.ledger import Ledger
@@ -93,15 +95,22 @@ def _leaves(tree: object, key: str = "") -> list[tuple[str, str]]:
 
 
 def _ping(opts: Options) -> list[tuple[str, str]]:
+    # Here and in `status`, because other commands need not wait for what pulls APIs.
+    from agent.entrypoints.pull_views import pings
+    from agent.reviewer import reviewer_state
+    from store.prices import PriceBook
+
     parts: list[tuple[str, str]] = []
     settings = opts.settings
     with opts.ledger() as ledger:
         ledger.ping()
         parts.append(("ledger", "ok"))
         guard = guard_state(settings, ledger=ledger, now=utc_now())
+        reasoner = reviewer_state(settings, ledger=ledger, prices=PriceBook(settings.prices), clock=utc_now)
     with opts.reading() as warehouse:
         parts.append(("warehouse", f"ok, {sum(state.records for state in warehouse.sources()):,} records"))
-    for source in settings.sources:
+    parts.extend(pings(settings.sources, clock=utc_now))
+    for source in (one for one in settings.sources if one.pull is None):
         found = [path for pattern in source.paths for path in Path().glob(pattern)] + [
             Path(p) for p in source.paths if Path(p).is_file()
         ]
@@ -113,6 +122,9 @@ def _ping(opts: Options) -> list[tuple[str, str]]:
         )
     if guard is not None:
         parts.append(("guard", guard))
+    parts.extend(admin_states(settings))
+    if reasoner is not None:
+        parts.append(("reasoner", reasoner))
     if settings.slack is not None:
         parts.append(("slack", ping_slack(settings.slack)))
     return parts
@@ -120,6 +132,8 @@ def _ping(opts: Options) -> list[tuple[str, str]]:
 
 def status(context: typer.Context, json_: Json = False) -> None:
     """Say what is open, what waits for whom, how old the data are, and what is spent per hour."""
+    from agent.entrypoints.pull_views import periods_document, pulls_document
+
     opts = options(context)
     with opts.ledger() as ledger, opts.reading() as warehouse:
         now = utc_now()
@@ -138,6 +152,8 @@ def status(context: typer.Context, json_: Json = False) -> None:
                 }
                 for s in sources
             ],
+            "pulls": pulls_document(opts.settings, warehouse),
+            "restated": periods_document(warehouse),
             "open_incidents": _open(ledger),
             "waiting": [
                 {"remedy": f"{r.remedy_id}@{r.revision}", "for": list(_approvers(ledger, r.remedy_id))}
@@ -148,11 +164,12 @@ def status(context: typer.Context, json_: Json = False) -> None:
             ],
             "paging": [r.remedy_id for r in ledger.remedies(states={"paging"})],
             "guard": guard,
+            **standing(opts.settings, ledger=ledger, warehouse=warehouse, now=now),
         }
     if json_:
         print_json(document)
         return
-    for key, value in {**document, "guard": guard_lines(guard)}.items():
+    for key, value in {**document, "guard": guard_lines(guard), **standing_lines(document)}.items():
         shown = value if isinstance(value, list) else [value]
         say(f"{key}: " + ("; ".join(_line(item) for item in shown) or "none"))
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from agent.agreed import agreed_budgets
 from agent.entrypoints.console import print_json, say
 from agent.entrypoints.options import options, utc_now
-from agent.report.week import week_before
+from agent.report.week import week_before, week_window
 from agent.steps.summarise import summarise
 
 report = typer.Typer(help="Reports for people.", no_args_is_help=True)
@@ -37,14 +38,17 @@ def weekly(
     opts, now = options(context), utc_now()
     settings = opts.settings
     zone = settings.schedule.weekly.time_zone
+    week = week or week_before(now, zone)
     with opts.ledger() as ledger, opts.reading() as warehouse:
         summary = summarise(
-            week=week or week_before(now, zone),
+            week=week,
             time_zone=zone,
             ledger=ledger,
             warehouse=warehouse,
             mode=settings.policy.mode,
             now=now,
+            trust=ledger.trust_in(week_window(week, zone)),
+            budgets=agreed_budgets(settings, ledger),
         )
     if json_:
         print_json(summary.model_dump(mode="json"))

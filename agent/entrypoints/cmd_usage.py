@@ -2,20 +2,27 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Protocol, TypedDict, runtime_checkable
 
 import typer
 
 from agent.entrypoints.console import err, note, print_json, print_table, say
 from agent.entrypoints.door import ServiceDoor
-from agent.entrypoints.options import moment, options, utc_now
+from agent.entrypoints.meter import Meter
+from agent.entrypoints.options import ALL_TIME, moment, options, utc_now
+from agent.entrypoints.price_changes import tell_changes
 from agent.entrypoints.views import backtest_document
+from agent.reconciling.value import models_of
 from agent.settings import Settings
 from agent.steps.collect import collect
+from agent.steps.restate import Stating, restate
 from agent.stores import open_warehouse_at
 from store.errors import BadInput, Busy
+from store.model.amendment import Amendment
 from store.model.money import usd_text
 from store.model.ports import Source, Warehouse
 from store.model.usage import BillingMode, Intake, Role, Window, iso
@@ -24,6 +31,9 @@ from tools.sources.registry import SOURCES, SourceOptions, open_source
 
 if TYPE_CHECKING:
     from agent.backtest import Backtest
+
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted, as shells have it."""
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -54,8 +64,10 @@ def ingest(
     book = PriceBook(settings.prices)
     try:
         with opts.warehouse() as warehouse:
-            intake = _collect(source, paths, warehouse, book, role)
-            warehouse.roll_up()
+            try:
+                intake = _collect(source, paths, warehouse, book, role, settings.amendment)
+            finally:
+                warehouse.roll_up()  # also of what was kept before the reading was interrupted or failed
     except Busy:
         note("another process holds the warehouse; handing the records to `bursar serve`")
         intake = _hand_over(source, paths, settings, book, role)
@@ -75,16 +87,38 @@ class Skips(Protocol):
     skipped: Counter[str]
 
 
-def _collect(source: Source, paths: list[Path], warehouse: Warehouse, book: PriceBook, role: Role) -> Intake:
+def _collect(
+    source: Source, paths: list[Path], warehouse: Warehouse, book: PriceBook, role: Role, amendment: Amendment
+) -> Intake:
     with err.status("reading") as status:
-        return collect(
-            source=source,
+        meter = Meter(paths, seconds=monotonic, tell=status.update)
+        given = _Given(
             paths=paths,
             warehouse=warehouse,
             prices=book,
             role=role,
-            progress=lambda intake: status.update(f"{intake.total:,} rows read, {intake.quarantined:,} quarantined"),
+            amendment=amendment,
+            progress=meter.hear,
         )
+        try:
+            return restate(source=source, **given) if isinstance(source, Stating) else collect(source=source, **given)
+        except KeyboardInterrupt:
+            note(
+                f"interrupted: {meter.intake.total:,} rows were read and are kept; run the same command again to read "
+                "the rest: rows that are known are not counted twice"
+            )
+            raise typer.Exit(INTERRUPTED) from None
+
+
+class _Given(TypedDict):
+    """What both ways of reading are given."""
+
+    paths: list[Path]
+    warehouse: Warehouse
+    prices: PriceBook
+    role: Role
+    amendment: Amendment
+    progress: Callable[[Intake, int], None]
 
 
 def _hand_over(source: Source, paths: list[Path], settings: Settings, book: PriceBook, role: Role) -> Intake:
@@ -94,8 +128,8 @@ def _hand_over(source: Source, paths: list[Path], settings: Settings, book: Pric
     with tempfile.TemporaryDirectory(dir=door.exchange) as folder:
         mine = open_warehouse_at(Path(folder) / "ingest.duckdb", clock=utc_now)
         try:
-            read = _collect(source, paths, mine, book, role)
-            span = _span(mine)
+            read = _collect(source, paths, mine, book, role, settings.amendment)
+            span = _span(mine) or (ALL_TIME if mine.statements() else None)
             snapshot = mine.snapshot(span, door.exchange) if span else None
             quarantined = mine.quarantined(limit=10_000)
         finally:
@@ -190,12 +224,18 @@ def _duration(text: str) -> int:
 def prices(
     context: typer.Context,
     days: Annotated[int, typer.Option(help="How far back to look for models.")] = 30,
+    changes: Annotated[bool, typer.Option("--changes", help="List the price changes of the models in use.")] = False,
     json_: Json = False,
 ) -> None:
     """List models that cost tokens and have no price: add an override for each under `prices:`."""
-    with options(context).reading() as warehouse:
-        now = utc_now()
-        found = warehouse.unpriced(Window(start=now - timedelta(days=days), end=now))
+    opts, now = options(context), utc_now()
+    with opts.reading() as warehouse:
+        window = Window(start=now - timedelta(days=days), end=now)
+        if changes:
+            models = models_of(warehouse.cube(window, bucket_seconds=3600, dims=("provider", "model")))
+            tell_changes(PriceBook(opts.settings.prices).table_for(models), window, json_=json_)
+            return
+        found = warehouse.unpriced(window)
     if json_:
         print_json([{"provider": p, "model": m, "records": n, "tokens": t} for p, m, n, t in found])
         return

@@ -4,9 +4,9 @@ Every route wants a bearer token. Whatever is sent is answered: 401 without the 
 what cannot be read, 503 while the database is busy, so that the sender keeps it and sends again.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,10 +16,11 @@ from starlette.requests import ClientDisconnect
 
 from agent.bursar import Bursar
 from agent.entrypoints.bodies import Unusable, json_value, read_body, unpacked
-from agent.guard import guard_publisher
+from agent.entrypoints.tokens import is_known
+from agent.guard import guard_publisher, take_report
 from agent.steps.collect import take_in
 from store.errors import BadInput, BursarError
-from store.ledger.guard_values import ProxyReport
+from store.ledger.guard_values import Place, ProxyReport
 from store.model.usage import Intake
 from tools.actuators.guard_rules import SignedRules
 from tools.sources.litellm import LiteLLMSource
@@ -32,11 +33,11 @@ _RETRY_SECONDS = "5"
 
 @dataclass(frozen=True)
 class GuardDesk:
-    """What the guard's routes need: its token, the rules in force, and where a report goes."""
+    """What the guard's routes need: its token, the rules in force, and where a report goes, which gets a place back."""
 
     token: str
     signed: Callable[[], SignedRules]
-    report: Callable[[ProxyReport], None]
+    report: Callable[[ProxyReport], Place]
 
 
 def build_intake(
@@ -83,7 +84,12 @@ def intake_of(bursar: Bursar, *, counted: Callable[[Intake], None]) -> APIRouter
     source = LiteLLMSource(name=settings.intake.source, clock=bursar.clock)
 
     def take(rows: list[object]) -> Intake:
-        intake = take_in(rows=source.parse(rows), warehouse=bursar.warehouse, prices=bursar.prices)
+        intake = take_in(
+            rows=source.parse(rows),
+            warehouse=bursar.warehouse,
+            prices=bursar.prices,
+            amendment=settings.amendment,
+        )
         counted(intake)
         return intake
 
@@ -91,7 +97,9 @@ def intake_of(bursar: Bursar, *, counted: Callable[[Intake], None]) -> APIRouter
     guard = None
     if publisher is not None and settings.guard is not None:
         token = settings.guard.token.get_secret_value()
-        guard = GuardDesk(token, publisher.signed, bursar.ledger.guard_report)
+        poll = settings.guard.poll_seconds
+        report = partial(take_report, ledger=bursar.ledger, poll_seconds=poll, clock=bursar.clock)
+        guard = GuardDesk(token, publisher.signed, report)
     return build_intake(tokens=tokens, take=take, guard=guard)
 
 
@@ -135,13 +143,13 @@ async def _report(request: Request, desk: GuardDesk) -> Response:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise Unusable(f"{'.'.join(map(str, first['loc'])) or 'the report'}: {first['msg']}") from None
-    await run_in_threadpool(desk.report, found)
-    return Response(status_code=204)
+    place = await run_in_threadpool(desk.report, found)
+    return JSONResponse(place.model_dump())
 
 
 async def _guarded(request: Request, tokens: Iterable[str], answer: Callable[[], Awaitable[Response]]) -> Response:
     """Answer who shows a token; every failure becomes a plain answer."""
-    if not _is_known(request.headers.get("authorization", ""), tokens):
+    if not is_known(request.headers.get("authorization", ""), tokens):
         headers = {"www-authenticate": "Bearer"}
         return _error(401, "unauthorized", "send `Authorization: Bearer TOKEN` with this installation's token", headers)
     try:
@@ -154,14 +162,6 @@ async def _guarded(request: Request, tokens: Iterable[str], answer: Callable[[],
         return _error(503, "unavailable", f"nothing was kept, send it again: {error}", {"retry-after": _RETRY_SECONDS})
     except ClientDisconnect:
         return _error(400, "invalid_request", "the body was cut off")
-
-
-def _is_known(authorization: str, tokens: Iterable[str]) -> bool:
-    scheme, _, shown = authorization.partition(" ")
-    raw = shown.strip().encode("utf-8", "surrogateescape")
-    # Each token is compared, and each in constant time: neither which nor how much of one was right can be timed.
-    same = [hmac.compare_digest(raw, token.encode()) for token in tokens if token]
-    return scheme.lower() == "bearer" and any(same)
 
 
 def _error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:

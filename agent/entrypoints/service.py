@@ -13,6 +13,8 @@ import uvicorn
 from agent.bursar import Bursar
 from agent.entrypoints.inbox import SlackDesk
 from agent.entrypoints.intake import intake_of
+from agent.entrypoints.pull_thread import PullThread
+from agent.entrypoints.receiver import receiver_of
 from agent.entrypoints.schedule import start_ticking
 from agent.entrypoints.server import Metrics, build_api
 from agent.entrypoints.socket import SocketServer, build_socket_api
@@ -51,6 +53,9 @@ class Service:
         intake = intake_of(self.bursar, counted=self._count)
         if intake is not None:
             api.include_router(intake)
+        receiver = receiver_of(self.bursar, counted=self._count)
+        if receiver is not None:
+            api.include_router(receiver.router)
         config = uvicorn.Config(api, host=settings.server.host, port=settings.server.port, log_level="warning")
         server = uvicorn.Server(config)
         door = SocketServer(
@@ -65,6 +70,8 @@ class Service:
         web = threading.Thread(target=server.run, name="bursar-api", daemon=True)
         web.start()
         door.start()
+        pulls = PullThread(self.bursar, counted=self._count)
+        pulls.start()
         scheduler = start_ticking(self.tick, seconds=settings.schedule.tick_seconds)
         desk = self._open_desk()
         waker = threading.Thread(target=self._move_when_woken, args=(stopped,), name="bursar-wake", daemon=True)
@@ -76,6 +83,7 @@ class Service:
         stopped.wait()
         say("stopping: the running tick is finished first")
         scheduler.shutdown(wait=True)
+        pulls.close()
         if desk is not None:
             desk.close()
         self._woken.set()
@@ -83,6 +91,8 @@ class Service:
         door.close()
         server.should_exit = True
         web.join(10)
+        if receiver is not None:
+            receiver.close()
 
     def tick(self) -> None:
         """One tick: everything that is due. A failure is logged and counted, and the next tick tries again."""

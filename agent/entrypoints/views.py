@@ -46,6 +46,9 @@ def backtest_incident(
         "drivers": [{"driver": d.driver, "usd": usd_number(d.nanos)} for d in finding.drivers] if finding else [],
         "cause": finding.cause if finding else None,
         "confidence": finding.confidence if finding else None,
+        "made_by": finding.made_by if finding else None,
+        "review": finding.review if finding else "",
+        "investigation_usd": usd_number(finding.cost_nanos) if finding else 0.0,
         "alternatives": [{"cause": c.cause, "confidence": c.confidence} for c in finding.causes[1:]] if finding else [],
         "evidence": [{"id": e.id, "query": e.query, "says": e.says} for e in finding.evidence] if finding else [],
         "proposals": [proposal_document(proposal, ruling) for proposal, ruling in proposals],
@@ -59,6 +62,8 @@ def proposal_document(proposal: Proposal, ruling: Ruling | None) -> Document:
         "playbook": proposal.playbook,
         "actions": [{"kind": a.kind, "target": a.target.as_dict(), "to": a.to, "was": a.was} for a in proposal.actions],
         "risk": proposal.risk,
+        "net_benefit_usd_per_day": proposal.rank,
+        "because": proposal.because,
         "expected_saving_usd_per_day": {
             "low": usd_number(saving.low),
             "mid": usd_number(saving.mid),

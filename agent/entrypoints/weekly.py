@@ -3,6 +3,7 @@
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
+from agent.agreed import agreed_budgets
 from agent.bursar import Bursar
 from agent.report.thread import week_payload
 from agent.report.week import instant, week_before, week_window, zone_of
@@ -47,7 +48,8 @@ def make_due_summaries(bursar: Bursar) -> list[Path]:
     last = bursar.ledger.last_window(KIND, "")
     made: list[Path] = []
     for week in weeks_due(bursar.clock(), when, last=last)[-1 if last is None else 0 :]:
-        start = week_window(week, when.time_zone).start
+        window = week_window(week, when.time_zone)
+        start = window.start
         if not bursar.ledger.claim_window(KIND, "", start, owner=bursar.owner, lease_seconds=LEASE_SECONDS):
             continue
         summary = summarise(
@@ -57,6 +59,8 @@ def make_due_summaries(bursar: Bursar) -> list[Path]:
             warehouse=bursar.warehouse,
             mode=settings.policy.mode,
             now=bursar.clock(),
+            trust=bursar.ledger.trust_in(window),
+            budgets=agreed_budgets(settings, bursar.ledger),
         )
         paths = write(summary, settings.data_dir / "reports" / week)
         told = {"week": week, "markdown": str(paths.markdown), **week_payload(summary)}

@@ -21,6 +21,7 @@ def view_of(summary: WeeklySummary) -> View:
     _, week, _ = monday.isocalendar()
     days = f"{wording.day_text(summary.window.start, zone)} to {wording.date_text(monday + timedelta(days=6))}"
     so_far = summary.made_at < summary.window.end
+    cash = dict(summary.cash_by_team)
     return View(
         title=f"Week {week}, {days}",
         period=f"week so far, until {wording.time_text(summary.made_at, zone)}" if so_far else "the whole week",
@@ -39,8 +40,19 @@ def view_of(summary: WeeklySummary) -> View:
             for note in summary.trust
         ),
         teams=tuple(
-            TeamRow(plain(team, limit=NAME_CHARS), usd_text(now), usd_text(before), wording.change_text(now, before))
+            TeamRow(
+                plain(team, limit=NAME_CHARS),
+                usd_text(now),
+                usd_text(before),
+                wording.change_text(now, before),
+                usd_text(cash[team]) if team in cash else "",
+            )
             for team, now, before in summary.by_team
+        ),
+        budgets=tuple(
+            f"{plain(one.name, limit=NAME_CHARS)}: {usd_text(one.spent_nanos)} of {usd_text(one.budget_nanos)} "
+            f"this {one.period}" + (", overspent" if one.spent_nanos > one.budget_nanos else "")
+            for one in summary.budgets
         ),
         chart_says=_chart_says(summary),
         audit_head=summary.audit_head,

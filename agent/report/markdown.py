@@ -17,6 +17,7 @@ def render(view: View, *, picture: str | None = None) -> str:
         *(_incident(card, view.zone) for card in view.incidents),
         _section("Waiting for a person", view.waiting),
         _section("Still open", view.still_open),
+        _section("Budgets", view.budgets),
         _section("How far to trust this", view.trust),
         _teams(view),
         _footer(view),
@@ -97,6 +98,11 @@ def _remedy(card: RemedyCard) -> str:
 def _teams(view: View) -> str:
     if not view.teams:
         return ""
+    if any(row.cash for row in view.teams):
+        # The rest of it is list value of what seats, commitments or capacity pay for.
+        cash_rows = [(_safe(row.team), row.now, row.cash or row.now, row.before, row.change) for row in view.teams]
+        head = ("Team", "This week", "Marginal cash", "Week before", "Change")
+        return "## Spend by team\n\n" + _table(head, cash_rows, right=frozenset({1, 2, 3, 4}))
     rows = [(_safe(row.team), row.now, row.before, row.change) for row in view.teams]
     return "## Spend by team\n\n" + _table(
         ("Team", "This week", "Week before", "Change"), rows, right=frozenset({1, 2, 3})

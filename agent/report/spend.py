@@ -63,6 +63,12 @@ def by_team(week: Cube, before: Cube) -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted(rows, key=lambda row: (-row[1], -row[2], row[0])))
 
 
+def cash_by_team(week: Cube) -> tuple[tuple[str, int], ...]:
+    """(team, marginal cash) of the teams whose spend is not all cash: seats, commitments, capacity; sorted."""
+    spent, cash = _per_team(week), _per_team(week, "cash_nanos")
+    return tuple((team, cash.get(team, 0)) for team in sorted(spent) if cash.get(team, 0) != spent[team])
+
+
 def _running(cube: Cube) -> _Running:
     starts, place = np.unique(cube.bucket, return_inverse=True)
     sums = np.zeros(len(starts), dtype=np.int64)
@@ -89,7 +95,7 @@ def _median(values: Sequence[int]) -> int:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) // 2
 
 
-def _per_team(cube: Cube) -> dict[str, int]:
+def _per_team(cube: Cube, measure: str = "cost_nanos") -> dict[str, int]:
     sums = np.zeros(len(cube.values["team"]), dtype=np.int64)
-    np.add.at(sums, cube.codes["team"], cube.measures["cost_nanos"])
+    np.add.at(sums, cube.codes["team"], cube.measures[measure])
     return {team: int(nanos) for team, nanos in zip(cube.values["team"], sums, strict=True) if nanos}

@@ -85,7 +85,7 @@ def _cause(finding: Finding | None) -> str:
         return "not investigated yet"
     best = finding.causes[0]
     sure = f"{wording.cause_text(best.cause)}, {best.confidence:.0%} sure"
-    return f"{sure}: {best.because}" if best.because else sure
+    return " ".join(part for part in (f"{sure}: {best.because}" if best.because else sure, finding.review) if part)
 
 
 def _drivers(finding: Finding | None) -> tuple[str, ...]:

@@ -75,12 +75,13 @@ class IncidentCard(NamedTuple):
 
 
 class TeamRow(NamedTuple):
-    """The spend of one team."""
+    """The spend of one team; `cash` is its marginal cash, where that is not all of it."""
 
     team: str
     now: str
     before: str
     change: str
+    cash: str = ""
 
 
 class View(NamedTuple):
@@ -98,5 +99,6 @@ class View(NamedTuple):
     still_open: tuple[str, ...]
     trust: tuple[str, ...]
     teams: tuple[TeamRow, ...]
+    budgets: tuple[str, ...]
     chart_says: str
     audit_head: str

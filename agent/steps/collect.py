@@ -1,15 +1,21 @@
-"""collect: read a source's files, price the records, append them; keep what cannot be right."""
+"""collect: read a source's files, amend and price the records, append them; keep what cannot be right."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from store.errors import BadInput
-from store.model.ports import Source, Warehouse
+from store.model.amendment import AS_SAID, Amendment
+from store.model.ports import ColumnSource, Source, Warehouse
 from store.model.usage import Intake, Quarantined, Role, UsageRecord
-from store.prices import PriceBook, price, price_keys
+from store.model.usage_batch import DELIVERY_ROWS, Delivery, UsageBatch, batch_of
+from store.price_batch import batch_keys, price_batch
+from store.prices import PriceBook
+from store.usage.columns import coded
 
-_BATCH = 50_000
-"""Records held at once: DuckDB takes large batches almost twice as fast as batches of 10,000."""
+Progress = Callable[[Intake, int], None]
+"""Hears, after each batch that was kept, the counts so far and how many bytes of the files were read (0: not known)."""
 
 
 def collect(
@@ -19,16 +25,38 @@ def collect(
     warehouse: Warehouse,
     prices: PriceBook,
     role: Role = "metered",
-    progress: Callable[[Intake], None] | None = None,
+    amendment: Amendment = AS_SAID,
+    progress: Progress | None = None,
 ) -> Intake:
-    """Take in all files; what became of every row. `progress` hears the counts so far after each batch.
+    """Take in all files; what became of every row. While a batch is kept the next one is read.
 
-    Doing it again changes nothing: the same rows count as duplicates.
+    Doing it again changes nothing: the same rows count as duplicates. Interrupted, it keeps whole batches.
 
     Raises:
         BadInput: a file cannot be read (on); the rows before that point were kept.
     """
-    return take_in(rows=source.read(paths), warehouse=warehouse, prices=prices, role=role, progress=progress)
+    found = source.deliveries(paths) if isinstance(source, ColumnSource) else _by_rows(source.read(paths))
+    intake = Intake()
+    pending: Future[Intake] | None = None
+    keep = partial(_keep, warehouse=warehouse, prices=prices, role=role, amendment=amendment)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="collect") as worker:
+        kept_to = 0
+
+        def settle() -> None:
+            nonlocal intake, pending
+            if pending is not None:
+                last, pending = pending, None
+                intake += last.result()
+                if progress:
+                    progress(intake, kept_to)
+
+        try:
+            for delivery in found:
+                settle()
+                pending, kept_to = worker.submit(keep, delivery), delivery.bytes_read
+        finally:
+            settle()
+    return intake
 
 
 def take_in(
@@ -37,10 +65,14 @@ def take_in(
     warehouse: Warehouse,
     prices: PriceBook,
     role: Role = "metered",
-    progress: Callable[[Intake], None] | None = None,
+    amendment: Amendment = AS_SAID,
 ) -> Intake:
-    """Price and append what a source made of its rows, whichever door they came by."""
-    intake = Intake()
+    """Amend, price and append what a source made of rows that are at hand, whichever door they came by."""
+    keep = partial(_keep, warehouse=warehouse, prices=prices, role=role, amendment=amendment)
+    return sum(map(keep, _by_rows(rows)), Intake())
+
+
+def _by_rows(rows: Iterable[UsageRecord | Quarantined]) -> Iterator[Delivery]:
     records: list[UsageRecord] = []
     rejected: list[Quarantined] = []
     try:
@@ -49,23 +81,23 @@ def take_in(
                 rejected.append(row)
             else:
                 records.append(row)
-            if len(records) + len(rejected) >= _BATCH:
-                intake += _keep(records, rejected, warehouse, prices, role)
+            if len(records) + len(rejected) >= DELIVERY_ROWS:
+                yield Delivery(batch_of(records), tuple(rejected))
                 records, rejected = [], []
-                if progress:
-                    progress(intake)
     except BadInput:
-        _keep(records, rejected, warehouse, prices, role)
+        yield Delivery(batch_of(records), tuple(rejected))
         raise
-    intake += _keep(records, rejected, warehouse, prices, role)
-    if progress:
-        progress(intake)
-    return intake
+    if records or rejected:
+        yield Delivery(batch_of(records), tuple(rejected))
 
 
-def _keep(
-    records: list[UsageRecord], rejected: list[Quarantined], warehouse: Warehouse, prices: PriceBook, role: Role
-) -> Intake:
-    warehouse.quarantine(rejected)
-    priced = price(records, prices.table_for(price_keys(records)))
-    return warehouse.append(priced, role=role) + Intake(quarantined=len(rejected))
+def _keep(delivery: Delivery, *, warehouse: Warehouse, prices: PriceBook, role: Role, amendment: Amendment) -> Intake:
+    if delivery.rejected:
+        warehouse.quarantine(delivery.rejected)
+    priced = _priced(amendment.batch(delivery.batch), prices)
+    return warehouse.append(priced, role=role) + Intake(quarantined=len(delivery.rejected))
+
+
+def _priced(batch: UsageBatch, prices: PriceBook) -> UsageBatch:
+    ready = coded(batch, ("provider", "model", "service_tier", "speed"))
+    return price_batch(ready, prices.table_for(batch_keys(ready)))

@@ -16,6 +16,7 @@ from agent.analyst.case import (
     weeks_before,
 )
 from agent.analyst.scopes import comparable, narrowed, rising_key
+from agent.reasoning.review import Review
 from store.model.incident import Finding, Incident
 from store.model.ports import Warehouse
 from store.model.prices import PriceKey
@@ -27,11 +28,12 @@ from tools.queries.prices import PriceTableFor, prices
 from tools.queries.spend import spend
 from tools.queries.traces import CALL_LIMIT, traces
 from tools.queries.users import USER_LIMIT, users
+from tools.reasoner.inquiry import Inquiry, Opinion
 
 KEY_PAST = timedelta(days=14)
 
-Reasoner = Callable[[CaseData, Finding], Finding | None]
-"""Looks at the analyst's finding again; None where it failed or was out of budget: the analyst's answer stands."""
+Reasoner = Callable[[Inquiry], Opinion]
+"""Looks at the analyst's finding again by read-only questions; where it fails, the analyst's answer stands."""
 
 
 def investigate(
@@ -52,7 +54,10 @@ def investigate(
     """
     case = gather(incident=incident, warehouse=warehouse, price_table_for=price_table_for, now=now)
     finding = analyse(case)
-    return finding if reasoner is None else reasoner(case, finding) or finding
+    if reasoner is None:
+        return finding
+    review = Review(case, finding, warehouse=warehouse, price_table_for=price_table_for)
+    return review.conclude(reasoner(review.inquiry()))
 
 
 def gather(*, incident: Incident, warehouse: Warehouse, price_table_for: PriceTableFor, now: datetime) -> CaseData:

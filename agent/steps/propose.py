@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 from playbooks.direction import changes, loosens
 from playbooks.models import ALTERNATIVES, undated
-from playbooks.notify import LEAVE_ALONE
+from playbooks.notify import NotifyPlaybook
 from playbooks.playbook import RECORD_COLUMNS, Draft, Params, Playbook, ProposalFacts, rows_in, text
-from playbooks.targets import at_model_of, is_named, touches
+from playbooks.ranking import Worth, in_order, worth_of
+from playbooks.targets import at_model_of, is_named, touches, without_model
 from store.model.canonical import stable_id
 from store.model.incident import Finding, Incident
 from store.model.ports import GatewayReader, Unreadable, Warehouse
 from store.model.prices import PriceKey, PriceTable
-from store.model.remedy import Action, Proposal, SetModelAlias
+from store.model.remedy import Action, Proposal, SetModelAlias, joined_versions
 from store.model.usage import RecordTable, Scope, Window
 
 PriceTableFor = Callable[[Collection[PriceKey]], PriceTable]
@@ -44,6 +45,7 @@ def propose(
     now: datetime,
     parameters: Mapping[str, Params] | None = None,
     expires_after: timedelta = APPROVAL_TIME,
+    route: Callable[[Sequence[Action]], GatewayReader | None] | None = None,
 ) -> list[Proposal]:
     """What could be done about a finding, by expected net benefit; doing nothing is among it where `notify` is in use.
 
@@ -62,11 +64,13 @@ def propose(
         now: the moment.
         parameters: by playbook; default: each playbook's own.
         expires_after: how long a request for approval stands.
+        route: which of several gateways a plan is for; default: `reader` is the only one.
     """
     records = _fetch(warehouse, finding.window, finding.scope)
     # A limit acts at every hour of the week, so what is normal is asked of a whole week and not of the same hours.
     start = finding.window.start
-    reference = _fetch(warehouse, Window(start=start - NORMAL_SPAN, end=start), finding.scope)
+    # Of a model that is new here nothing is known before; what its application did then is.
+    reference = _fetch(warehouse, Window(start=start - NORMAL_SPAN, end=start), without_model(finding.scope))
     facts = ProposalFacts(
         records=records,
         reference_records=reference,
@@ -78,34 +82,43 @@ def propose(
         never_touch=tuple(never_touch),
     )
     proposals: list[Proposal] = []
+    worths: list[Worth] = []
     dropped: list[str] = []
     for playbook in playbooks:
         params = (parameters or {}).get(playbook.name) or playbook.params()
         draft = playbook.propose(finding, facts, params)
         if draft is None:
             continue
-        seen = _look(draft, playbook, finding, facts, reader)
+        at, against = _gateway_for(draft, reader, route)
+        if against is not None and draft.otherwise is not None:
+            draft = draft.otherwise
+            at, against = _gateway_for(draft, reader, route)
+        seen = _Seen(dropped=against) if against is not None else _look(draft, playbook, finding, facts, at)
         if seen.dropped is not None:
             dropped.append(f"{playbook.name} ({seen.dropped})")
             continue
-        rank = _rank(draft, finding)
-        gateway = NO_GATEWAY if reader is None else reader.name
+        worths.append(worth_of(draft, finding))
+        rank = round(worths[-1].net, 6)
+        gateway = NO_GATEWAY if at is None else at.name
         made = _proposal(draft, seen, incident, gateway=gateway, rank=rank, now=now, expires_at=now + expires_after)
         proposals.append(made)
-    best_first = _distinct(sorted(proposals, key=lambda p: (-p.rank, not _tells_only(p))))
-    return [_with_dropped(p, dropped) if _tells_only(p) else p for p in best_first]
+    best_first = in_order(list(zip(proposals, worths, strict=True)))
+    return [_with_dropped(p, dropped) if p.playbook == NotifyPlaybook.name else p for p in best_first]
 
 
 def _fetch(warehouse: Warehouse, window: Window, scope: Scope) -> RecordTable:
     return warehouse.records(window, scope=scope, columns=RECORD_COLUMNS, limit=ROW_LIMIT)
 
 
-def _distinct(best_first: Sequence[Proposal]) -> list[Proposal]:
-    """Of proposals that would do the same the best one."""
-    kept: dict[str, Proposal] = {}
-    for made in best_first:
-        kept.setdefault(made.plan_hash, made)
-    return list(kept.values())
+def _gateway_for(
+    draft: Draft, reader: GatewayReader | None, route: Callable[[Sequence[Action]], GatewayReader | None] | None
+) -> tuple[GatewayReader | None, str | None]:
+    """Which gateway would carry it out, and why none can; without any gateway a draft stands as what could be done."""
+    at = route(draft.actions) if route is not None else reader
+    if at is None:
+        return None, None if reader is None else "no configured gateway takes it"
+    strange = {action.kind for action in draft.actions if action.kind != "notify"} - at.capabilities().handles
+    return at, f"the gateway cannot do {', '.join(sorted(strange))}" if strange else None
 
 
 def _covered(window: Window, records: RecordTable) -> int:
@@ -140,8 +153,12 @@ def _look(
             return _Seen(dropped=against)
     if reader is None or _only_notes(draft.actions):
         return _Seen(actions=draft.actions)
-    filled, versions = [], set()
+    filled: list[Action] = []
+    versions: list[str | None] = []
     for action in draft.actions:
+        if action.kind == "notify":
+            filled.append(action)
+            continue
         try:
             observed = reader.observe(action)
         except Unreadable as error:
@@ -154,10 +171,8 @@ def _look(
         if loosens(now_held):
             return _Seen(dropped="the gateway holds a tighter limit")
         filled.append(now_held)
-        versions.add(observed.version)
-    if len(versions) > 1:
-        return _Seen(dropped="the gateway changed while it was read")
-    return _Seen(actions=tuple(filled), version=versions.pop())
+        versions.append(observed.version)
+    return _Seen(actions=tuple(filled), version=joined_versions(versions))
 
 
 def _objection(action: Action, playbook: Playbook, finding: Finding, facts: ProposalFacts) -> str | None:
@@ -166,8 +181,6 @@ def _objection(action: Action, playbook: Playbook, finding: Finding, facts: Prop
         return f"{action.kind} is not an action of this playbook"
     if action.kind == "notify":
         return None
-    if facts.gateway is not None and action.kind not in facts.gateway.handles:
-        return f"the gateway cannot do {action.kind}"
     evident = at_model_of(finding, action.target) if isinstance(action, SetModelAlias) else action.target
     if not is_named(evident, finding):
         return f"{action.target.text} is not in the evidence"
@@ -229,19 +242,8 @@ def _proposal(
     )
 
 
-def _rank(draft: Draft, finding: Finding) -> float:
-    """Expected net benefit in USD a day. Where the best cause is one to leave alone, refusing costs what it saves."""
-    if finding.cause in LEAVE_ALONE:
-        draft = draft.model_copy(update={"harm_if_wrong": max(1.0, draft.harm_if_wrong)})
-    return round(draft.net_benefit_usd, 6)
-
-
 def _only_notes(actions: Sequence[Action]) -> bool:
     return all(action.kind == "notify" for action in actions)
-
-
-def _tells_only(proposal: Proposal) -> bool:
-    return _only_notes(proposal.actions)
 
 
 def _with_dropped(proposal: Proposal, dropped: Sequence[str]) -> Proposal:

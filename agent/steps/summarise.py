@@ -1,23 +1,25 @@
 """Summarise a week: read the books and the usage, write nothing."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from agent.report.lines import RemedyFile, began_in, incident_line, is_loss
-from agent.report.spend import HISTORY_WEEKS, by_team, earlier, hourly
+from agent.report.spend import HISTORY_WEEKS, by_team, cash_by_team, earlier, hourly
 from agent.report.week import week_window, zone_of
 from store.errors import BadInput, StorageFailed
 from store.ledger.ledger import Ledger
+from store.model.budget import Budget, budgets_in_force
 from store.model.incident import Incident, TrustNote
 from store.model.ports import Warehouse
 from store.model.remedy import Remedy, RemedyState
-from store.model.summary import IncidentLine, WeeklySummary
+from store.model.summary import BudgetStand, IncidentLine, WeeklySummary
 from store.model.usage import TOTAL, Window
 
 _FOR_A_PERSON: tuple[RemedyState, ...] = ("paging", "pending")
 _BUCKET_SECONDS = 300
 """Fine enough for the hours of every time zone: their offsets are whole quarters of an hour."""
+_MOMENT = timedelta(microseconds=1)
 
 
 def summarise(
@@ -29,12 +31,14 @@ def summarise(
     mode: Literal["shadow", "ask", "auto"],
     now: datetime,
     trust: Sequence[TrustNote] = (),
+    budgets: Sequence[Budget] = (),
 ) -> WeeklySummary:
     """The summary of one ISO week in the team's time zone, from what the books hold at `now`.
 
     Incidents that overlap the week are listed, oldest first; each counts in the sums of the week in which it
     began, so that weeks add up. A week that is not over is summarised up to `now` and set against the same part
     of the week before. `trust`: what the trust gate noted of the week; unpriced usage is added.
+    `budgets`: those in force at its end are set against what was spent.
 
     Raises:
         BadInput: the week or the zone does not exist, or the week has not begun.
@@ -70,8 +74,27 @@ def summarise(
         series=hourly(cube, past, so_far, zone),
         trust=(*trust, *_unpriced(warehouse, so_far, trust)),
         by_team=by_team(cube, cube_before),
+        cash_by_team=cash_by_team(cube),
+        budgets=_stand(warehouse, budgets, so_far.end),
         audit_head=ledger.anchor().head,
         mode=mode,
+    )
+
+
+def _stand(warehouse: Warehouse, budgets: Sequence[Budget], end: datetime) -> tuple[BudgetStand, ...]:
+    """Each budget in force at the last moment of the week, with what was spent in its period until then."""
+    last = end - _MOMENT
+    return tuple(
+        BudgetStand(
+            name=one.name,
+            scope=one.scope,
+            period=one.period,
+            budget_nanos=one.usd_nanos,
+            spent_nanos=warehouse.cube(
+                Window(start=one.window(last).start, end=end), bucket_seconds=3600, dims=(), scope=one.scope
+            ).total("cost_nanos"),
+        )
+        for one in budgets_in_force(budgets, last)
     )
 
 

@@ -45,6 +45,8 @@ def eval_(
     model = claude() if reasoner else None
     if reasoner and model is None:
         note(NO_KEY)
+        if json_:
+            print_json({"skipped": NO_KEY, "rows": [], "targets": []})
         return
     rows = []
     for i, case in enumerate(chosen):

@@ -162,6 +162,17 @@ def _forget(tx: Transaction) -> None:
     tx.conn.execute(delete(tables.guard_answers).where(answers.at_us < before))
 
 
+def prolong(tx: Transaction, marker: str, until: datetime | None) -> None:
+    """Let every rule that a remedy has in force end then, or never; what it had replaced stays beneath."""
+    for row in tx.conn.execute(select(tables.guard_rules).order_by(tables.guard_rules.c.slot)).all():
+        held = Held.model_validate_json(row.held)
+        if held.marker != marker or _over(held, tx.now):
+            continue
+        longer = held.model_copy(update={"expires_at": until})
+        values = {"version": _advance(tx, by=1), "changed_us": tx.now_us, "expires_us": maybe_us(until)}
+        put(tx, tables.guard_rules, {"slot": row.slot}, {**values, "held": body_of(longer)})
+
+
 # --- issues ----------------------------------------------------------------------------------------------------
 
 

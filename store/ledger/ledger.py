@@ -8,13 +8,16 @@ from sqlalchemy import select
 
 from store.ledger import tables
 from store.ledger.audit import Audit
+from store.ledger.calendar import Calendar
 from store.ledger.database import Database
 from store.ledger.decisions import Decisions
 from store.ledger.guard_rules import GuardRules
 from store.ledger.incidents import Incidents
 from store.ledger.migrate import upgrade
+from store.ledger.model_calls import ModelCalls
 from store.ledger.proposals import Proposals
 from store.ledger.queues import Queues
+from store.ledger.terms import Doubts, Terms
 from store.ledger.turns import Turns
 from store.ledger.values import Anchor, AuditReport, AuditRow, Cast, OutboxRow
 from store.ledger.walk import Walk
@@ -25,7 +28,23 @@ from store.model.ports import Clock
 __all__ = ["Anchor", "AuditReport", "AuditRow", "Cast", "Ledger", "OutboxRow", "open_ledger"]
 
 
-class Ledger(Incidents, Proposals, Decisions, Walk, Wishes, Windows, KillSwitch, Turns, Queues, Audit, GuardRules):
+class Ledger(
+    Incidents,
+    Proposals,
+    Decisions,
+    Walk,
+    Wishes,
+    Windows,
+    KillSwitch,
+    Turns,
+    Queues,
+    Audit,
+    GuardRules,
+    ModelCalls,
+    Terms,
+    Doubts,
+    Calendar,
+):
     """The state database; each base class holds the methods of one topic.
 
     Every method raises Busy where another writer held the database beyond the busy timeout, StorageFailed where the

@@ -278,3 +278,51 @@ guard_proxies = Table(
     Column("body", Text, nullable=False),
     Column("seen_us", BigInteger, nullable=False),
 )
+
+model_calls = Table(
+    "model_calls",
+    METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("incident_id", String, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("nanos", BigInteger, nullable=False),  # set aside until settled, then what it cost
+    Column("tokens", BigInteger, nullable=False),
+    Column("settled", Boolean, nullable=False),
+    Index(None, "incident_id"),
+    Index(None, "at_us"),
+)
+
+transcripts = Table(
+    "transcripts",
+    METADATA,
+    Column("id", _SERIAL, primary_key=True),
+    Column("incident_id", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Index(None, "incident_id"),
+)
+
+terms = Table(
+    "terms",
+    METADATA,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+doubts = Table(
+    "doubts",
+    METADATA,
+    Column("kind", String, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("since_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("says", Text, nullable=False),
+    Index(None, "ended_us"),
+)

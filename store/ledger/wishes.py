@@ -1,4 +1,4 @@
-"""What a person may ask of a change that is at work: undo it, keep it longer, keep it for good.
+"""What a person may ask of a change that is at work: undo it, keep it longer, keep it for good, or call it settled.
 
 A wish takes the claim away from whoever walks the remedy (the fence rises), so that an outcome computed before the
 wish cannot overwrite it; the remedy is due at once. Who may wish is the caller's check.
@@ -11,12 +11,13 @@ from sqlalchemy import update
 
 from store.ledger import audit, tables
 from store.ledger.database import Transaction
+from store.ledger.guard_rules import prolong
 from store.ledger.part import Part
 from store.ledger.queues import tell_of_remedy
 from store.ledger.rows import find_decision, find_remedy
 from store.ledger.text import maybe_us
 from store.ledger.values import Cast
-from store.model.remedy import Remedy
+from store.model.remedy import Outcome, Remedy
 from store.model.usage import iso
 
 _REVERTIBLE = frozenset({"verifying", "kept", "unknown"})
@@ -42,8 +43,8 @@ class Wishes(Part):
     def extend(self, remedy_id: str, *, by: str, until: datetime | None) -> Cast:
         """Keep a change longer, or for good (`until` None), in the states verifying and kept.
 
-        Due at once, so that whoever walks it sees the new end. A change made permanent has no end any more; it can
-        still be undone by a person.
+        Due at once, so that whoever walks it sees the new end; its rules in the guard's book get the same end. A
+        change made permanent has no end any more; it can still be undone by a person.
         """
         with self._db.write() as tx:
             remedy = find_remedy(tx, remedy_id)
@@ -56,9 +57,26 @@ class Wishes(Part):
                 return _refused(tx, remedy, f"{iso(until)} is not later than it lasts anyway.", by)
             after = remedy.model_copy(update={"outcome": "made_permanent" if until is None else "extended"})
             _grant(tx, remedy, outcome=after.outcome, due_us=tx.now_us, lease_ends_us=maybe_us(until))
+            prolong(tx, remedy_id, until)
             says = f"Made permanent by {by}." if until is None else f"Extended by {by} until {iso(until)}."
             payload = {"revision": remedy.revision, "until": None if until is None else iso(until)}
             audit.append(tx, actor=by, action=str(after.outcome), subject=remedy_id, payload=payload)
+            tell_of_remedy(tx, "remedy_changed", after, was_state=remedy.state, note=says)
+            return _done(tx, remedy, says)
+
+    def settle_by_hand(self, remedy_id: str, *, by: str, outcome: Outcome, saw: str, reason: str) -> Cast:
+        """Close a remedy that is paging: a person has settled it at the gateway, and `saw` is what stands there now."""
+        with self._db.write() as tx:
+            remedy = find_remedy(tx, remedy_id)
+            if remedy is None:
+                return _unknown(remedy_id)
+            if remedy.state != "paging":
+                return _refused(tx, remedy, f"Nobody was called for it: it is {remedy.state}.", by)
+            after = remedy.model_copy(update={"state": "closed", "outcome": outcome})
+            _grant(tx, remedy, state="closed", outcome=outcome, due_us=None)
+            says = f"Settled by {by}: {saw}"
+            payload = {"revision": remedy.revision, "was": remedy.outcome, "saw": saw, "reason": reason}
+            audit.append(tx, actor=by, action="settled_by_hand", subject=remedy_id, payload=payload)
             tell_of_remedy(tx, "remedy_changed", after, was_state=remedy.state, note=says)
             return _done(tx, remedy, says)
 

@@ -170,6 +170,8 @@ class Finding(_Noun):
     made_by: Literal["analyst", "reasoner"] = "analyst"
     cost_nanos: int = 0
     """What the investigation itself cost."""
+    review: str = ""
+    """What came of a model's review, in one sentence; empty where none was asked."""
 
     @property
     def cause(self) -> Cause:
@@ -186,5 +188,13 @@ class TrustNote(_Noun):
     """Why the data of a scope may not be believed; no spend action is taken there."""
 
     scope: Scope
-    kind: Literal["unpriced", "silent_source", "disagreement", "zero_cost", "late"]
+    kind: Literal["unpriced", "silent_source", "disagreement", "zero_cost", "reported_twice", "late"]
     says: str
+
+
+class Doubt(TrustNote):
+    """A trust note with its time, as the ledger keeps it; `ended_at` None: it still holds."""
+
+    since: AwareDatetime
+    seen_at: AwareDatetime
+    ended_at: AwareDatetime | None = None

@@ -6,13 +6,15 @@ A `GatewayReader` looks, an `Actuator` touches. Only the steps apply, verify and
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, ActionKind, Settings
+from store.model.statement import Offer, StatementState
 from store.model.usage import Cube, Intake, Quarantined, RecordTable, Role, Scope, SourceState, UsageRecord, Window
+from store.model.usage_batch import Delivery, UsageBatch
 
 Clock = Callable[[], datetime]
 """Now, in UTC."""
@@ -33,6 +35,8 @@ class Capabilities(_Value):
     probe: bool
     propagation_seconds: int
     permissions: tuple[str, ...] = ()
+    expiry: bool = True
+    """Drops a change by itself at its end; without it Bursar must be there to take it back."""
 
 
 class Observed(_Value):
@@ -124,8 +128,33 @@ class Actuator(Protocol):
 class Warehouse(Protocol):
     """Usage records and their rollups. One process writes; all reads are of deduplicated records."""
 
-    def append(self, records: Sequence[UsageRecord], *, role: Role = "metered") -> Intake:
+    def append(self, records: Sequence[UsageRecord] | UsageBatch, *, role: Role = "metered") -> Intake:
         """Add records; idempotent and order-free by `record_id`. Marks the buckets that changed as dirty."""
+        ...
+
+    def restate(
+        self,
+        offers: Sequence[Offer],
+        batches: Iterable[tuple[Sequence[str], Sequence[UsageRecord]]],
+        *,
+        role: Role = "metered",
+    ) -> Intake:
+        """Take in whole statements, each of another slot; `batches` has the slot of each row, and the rows.
+
+        Of the statements of a slot the greatest (version, digest) holds, whatever the order of arrival.
+        """
+        ...
+
+    def statements(self) -> list[StatementState]:
+        """The statements that hold, by source and account."""
+        ...
+
+    def pulls(self) -> dict[str, str]:
+        """How far the scheduled pull of each source has come, as it was kept."""
+        ...
+
+    def keep_pull(self, source: str, body: str) -> None:
+        """Keep how far a pull has come."""
         ...
 
     def quarantine(self, rows: Sequence[Quarantined]) -> None:
@@ -198,5 +227,18 @@ class Source(Protocol):
 
         Raises:
             BadInput: a file cannot be read at all.
+        """
+        ...
+
+
+@runtime_checkable
+class ColumnSource(Protocol):
+    """A source that can also deliver by columns, which is many times faster; the records are the same."""
+
+    def deliveries(self, paths: Iterable[Path]) -> Iterable[Delivery]:
+        """What the files hold, lazily; memory does not grow with the number of rows.
+
+        Raises:
+            BadInput: a file cannot be read (on); what came before was delivered.
         """
         ...

@@ -1,10 +1,12 @@
 """Remedies: from the proposal to the books. An action is absolute: "set X to V, was W"."""
 
+import json
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from store.model.canonical import digest
+from store.model.canonical import canonical_json, digest
 from store.model.incident import Cause
 from store.model.usage import Scope, Window
 
@@ -172,6 +174,19 @@ def plan_hash(actions: tuple[Action, ...]) -> str:
     return digest(ACTIONS.dump_python(actions, mode="json"))
 
 
+def joined_versions(versions: Sequence[str | None]) -> str | None:
+    """A plan's `base_version` from the versions of its effects, in order: that of the only one, or all of them."""
+    return versions[0] if len(versions) == 1 else canonical_json(list(versions))
+
+
+def base_versions(base_version: str | None, effects: int) -> list[str | None]:
+    """The versions again, one for each effect; a plan that holds fewer has none for the rest."""
+    if effects == 1 or base_version is None:
+        return [base_version] * effects
+    found = json.loads(base_version)
+    return [*found, *[None] * effects][:effects]
+
+
 # --- proposal --------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +224,8 @@ Risk = Literal["low", "medium", "high"]
 class Proposal(_Noun):
     """A remedy as it is put before the policy and people; immutable for one revision.
 
-    `base_version` is the gateway's version of every target when the plan was made: if it moved, the plan is stale.
+    `base_version` is the gateway's version of every effect's slot when the plan was made (see `base_versions`): if one
+    moved, the plan is stale.
     """
 
     remedy_id: str
@@ -237,6 +253,8 @@ class Proposal(_Noun):
     made_by: str = "bursar"
     rank: float = 0.0
     """Expected net benefit in USD a day; among the proposals of one incident the greatest is put forward."""
+    because: str = ""
+    """Why it was put forward, or to what it lost."""
 
     @property
     def plan_hash(self) -> str:

@@ -70,6 +70,16 @@ class SpendPoint(_Noun):
     baseline_nanos: int
 
 
+class BudgetStand(_Noun):
+    """A budget and what was spent of it in the period that held the week's end."""
+
+    name: str
+    scope: Scope
+    period: str
+    budget_nanos: int
+    spent_nanos: int
+
+
 class WeeklySummary(_Noun):
     """One week, Monday to Monday in the team's time zone."""
 
@@ -90,6 +100,9 @@ class WeeklySummary(_Noun):
     series: tuple[SpendPoint, ...]
     trust: tuple[TrustNote, ...] = ()
     by_team: tuple[tuple[str, int, int], ...] = ()
-    """(team, spend, spend the week before), largest first."""
+    """(team, spend, spend the week before), largest first. Spend is what the price book says, seats' list value too."""
+    cash_by_team: tuple[tuple[str, int], ...] = ()
+    """(team, the part of its spend that is marginal cash), where that is not all of it."""
+    budgets: tuple[BudgetStand, ...] = ()
     audit_head: str = ""
     mode: Literal["shadow", "ask", "auto"] = "shadow"

@@ -104,6 +104,8 @@ class UsageRecord(NamedTuple):
     n_tools: int = 0
     prefix_hash: str = NONE
     prefix_tokens: int = 0
+    prefix_break_at: int = 0
+    prefix_break_kind: str = NONE
     remedy_id: str = NONE
 
 

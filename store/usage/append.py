@@ -10,6 +10,9 @@ So accepted + duplicate + superseded is the number of rows, and each of the thre
 every split of the same rows. The counting looks at contents only. Who wins looks at the time first, so a known
 content that was observed again later can win back, and still counts as a duplicate. Between equal times and contents
 the greater cost wins: that is how a row that had no price gets one.
+
+Nearly every id comes once. Rows whose id is new and alone in its batch are inserted as they are; only the others are
+compared, and only for them contents are computed.
 """
 
 # ruff: noqa: S608 - SQL fragments come from the fixed maps of store.usage.schema only; values are bound parameters.
@@ -17,15 +20,34 @@ the greater cost wins: that is how a row that had no price gets one.
 import duckdb
 import pyarrow as pa
 
-from store.model.usage import Intake, Role
+from store.model.usage import Intake, Role, UsageRecord
 from store.usage.schema import CONTENT, FINE_SECONDS, bucket_of_record
+from store.usage.series import number_series
 
-_BATCH = f"CREATE OR REPLACE TEMP TABLE batch AS SELECT *, {CONTENT} AS content FROM incoming"
+_FIELDS = ", ".join((*UsageRecord._fields, "series"))
+_BUCKET = bucket_of_record(FINE_SECONDS)
 
-_KNOWN = """
+# The ids that must be compared: known ones, and those that come more than once.
+_AGAIN = """
+CREATE OR REPLACE TEMP TABLE again AS
+SELECT record_id FROM incoming GROUP BY record_id HAVING count(*) > 1
+UNION
+SELECT record_id FROM records WHERE role = ? AND record_id IN (SELECT record_id FROM incoming)
+"""
+_NEW = "FROM incoming WHERE record_id NOT IN (SELECT record_id FROM again)"
+_INSERT_ALL = f"INSERT INTO records ({_FIELDS}, role) SELECT {_FIELDS}, ? FROM incoming"
+_INSERT_NEW = f"INSERT INTO records ({_FIELDS}, role) SELECT {_FIELDS}, ? {_NEW}"
+_MARK_NEW = f"INSERT INTO dirty SELECT DISTINCT {_BUCKET} {_NEW} EXCEPT SELECT bucket FROM dirty"
+
+_BATCH = f"""
+CREATE OR REPLACE TEMP TABLE batch AS
+SELECT *, {CONTENT} AS content FROM incoming WHERE record_id IN (SELECT record_id FROM again)
+"""
+
+_KNOWN = f"""
 CREATE OR REPLACE TEMP TABLE known AS
-SELECT rowid AS row_id, record_id, observed_us, content, cost_nanos, occurred_us
-FROM records WHERE role = ? AND record_id IN (SELECT record_id FROM batch)
+SELECT rowid AS row_id, record_id, observed_us, {CONTENT} AS content, cost_nanos, occurred_us
+FROM records WHERE role = ? AND record_id IN (SELECT record_id FROM again)
 """
 
 _WINNERS = """
@@ -67,7 +89,6 @@ SELECT ?, record_id, content FROM (
 )
 """
 
-_BUCKET = bucket_of_record(FINE_SECONDS)
 _MARK_DIRTY = f"""
 INSERT INTO dirty
 SELECT {_BUCKET} FROM winners WHERE changed
@@ -82,27 +103,39 @@ DELETE FROM records
 WHERE rowid IN (SELECT row_id FROM known WHERE record_id IN (SELECT record_id FROM winners))
 """
 
-_INSERT_WINNERS = "INSERT INTO records SELECT *, ? FROM batch WHERE rowid IN (SELECT row_id FROM winners)"
+_INSERT_WINNERS = f"""
+INSERT INTO records ({_FIELDS}, role) SELECT {_FIELDS}, ? FROM batch WHERE rowid IN (SELECT row_id FROM winners)
+"""
 
 
 def append(connection: duckdb.DuckDBPyConnection, rows: pa.Table, role: Role) -> Intake:
-    """Add an Arrow table of RECORD_SCHEMA inside the caller's transaction, and say what became of its rows."""
+    """Add an Arrow table with the columns of RECORD_SCHEMA inside the caller's transaction; what became of its rows."""
     if rows.num_rows == 0:
         return Intake()
-    connection.register("incoming", rows)
+    connection.register("incoming", rows.append_column("series", number_series(connection, rows)))
     try:
-        connection.execute(_BATCH)
+        again = connection.execute(_AGAIN, [role]).fetchall()[0][0]
+        if again:
+            connection.execute(_BATCH)
+        connection.execute(_INSERT_NEW if again else _INSERT_ALL, [role])
+        if role == "metered":
+            connection.execute(_MARK_NEW)
     finally:
         connection.unregister("incoming")
+    intake = _compare(connection, role) if again else Intake()
+    intake += Intake(accepted=rows.num_rows - intake.total)
+    connection.execute("INSERT INTO taken VALUES (?, ?, ?, 0)", [intake.accepted, intake.duplicate, intake.superseded])
+    return intake
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, role: Role) -> Intake:
+    """Let the rows of `batch` and the known versions of their calls decide who wins."""
     connection.execute(_KNOWN, [role])
     connection.execute(_WINNERS)
     total, fresh, accepted = connection.execute(_COUNTS, [role]).fetchall()[0]
-    if total > accepted:
-        connection.execute(_KEEP_LOSERS, [role, role])
-        connection.execute(_REMOVE_REPLACED)
+    connection.execute(_KEEP_LOSERS, [role, role])
+    connection.execute(_REMOVE_REPLACED)
     if role == "metered":
         connection.execute(_MARK_DIRTY)
     connection.execute(_INSERT_WINNERS, [role])
-    intake = Intake(accepted=accepted, superseded=fresh - accepted, duplicate=total - fresh)
-    connection.execute("INSERT INTO taken VALUES (?, ?, ?, 0)", [accepted, intake.duplicate, intake.superseded])
-    return intake
+    return Intake(accepted=accepted, superseded=fresh - accepted, duplicate=total - fresh)

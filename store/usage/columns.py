@@ -1,22 +1,27 @@
-"""Between records and columns: NamedTuples to Arrow on the way in, Arrow to NumPy on the way out."""
+"""Between batches and columns: records to Arrow on the way in, Arrow to NumPy on the way out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from store.model.usage import UsageRecord
+from store.model.usage import CUBE_DIMENSIONS, UsageRecord
+from store.model.usage_batch import ABSENT, AMOUNT_FIELDS, NUMBER_FIELDS, Coded, Packed, Text, UsageBatch
 from store.usage.schema import RECORD_SCHEMA, TEXT_COLUMNS
 
-_SLICE = 20_000
 _TAGS = UsageRecord._fields.index("tags")
 
 
-def to_arrow(records: Sequence[UsageRecord]) -> pa.Table:
-    """Records as an Arrow table of RECORD_SCHEMA, in slices so that the transposed copy stays small."""
-    slices = [_transpose(records[at : at + _SLICE]) for at in range(0, len(records), _SLICE)]
-    return pa.Table.from_batches(slices, schema=RECORD_SCHEMA)
+def coded(batch: UsageBatch, names: Iterable[str] = CUBE_DIMENSIONS) -> UsageBatch:
+    """The batch with those text columns as codes: pricing, series and the engine all work on codes."""
+    return batch.with_texts({name: _coded(batch.text(name)) for name in names})
+
+
+def to_arrow(batch: UsageBatch) -> pa.Table:
+    """A batch as an Arrow table with the columns of RECORD_SCHEMA; coded text as dictionaries."""
+    arrays = [_to_array(batch, name) for name in UsageRecord._fields]
+    return pa.Table.from_arrays(arrays, names=list(UsageRecord._fields))
 
 
 def from_arrow(table: pa.Table) -> list[UsageRecord]:
@@ -33,7 +38,8 @@ def to_numpy(table: pa.Table) -> dict[str, npt.NDArray[np.generic]]:
 
 def encode(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str]]:
     """A text column as int32 codes and the values that they stand for."""
-    encoded = column.combine_chunks().dictionary_encode()
+    whole = column.combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int32), encoded.dictionary.to_pylist()
@@ -44,12 +50,31 @@ def integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
-def _transpose(records: Sequence[UsageRecord]) -> pa.RecordBatch:
-    columns: list[Sequence[object]] = list(zip(*records, strict=True))
-    # A map holds a key once, and the order of tags says nothing: equal tags must have equal contents.
-    columns[_TAGS] = [sorted(dict(record.tags).items()) if record.tags else () for record in records]
-    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, RECORD_SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=RECORD_SCHEMA)
+def _coded(text: Text) -> Text:
+    if isinstance(text, str | Coded):
+        return text
+    return Coded(*encode(pa.chunked_array([_strings(text)])))
+
+
+def _to_array(batch: UsageBatch, name: str) -> pa.Array:
+    if name == "tags":
+        return pa.array([()] * batch.rows if batch.tags is None else batch.tags, RECORD_SCHEMA.field(name).type)
+    if name in NUMBER_FIELDS:
+        values = batch.number(name)
+        return pa.array(values, mask=values == ABSENT if name in AMOUNT_FIELDS else None)
+    text = batch.text(name)
+    if isinstance(text, str):
+        text = Coded(np.zeros(batch.rows, dtype=np.int32), [text])
+    if isinstance(text, Coded):
+        return pa.DictionaryArray.from_arrays(pa.array(text.codes), pa.array(text.values, pa.string()))
+    return _strings(text)
+
+
+def _strings(text: list[str] | tuple[str, ...] | Packed) -> pa.Array:
+    if isinstance(text, Packed):
+        buffers = pa.py_buffer(text.offsets), pa.py_buffer(text.data)
+        return pa.StringArray.from_buffers(len(text), *buffers)
+    return pa.array(text, pa.string())
 
 
 def _column(name: str, column: pa.ChunkedArray) -> npt.NDArray[np.generic]:

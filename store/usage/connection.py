@@ -9,7 +9,8 @@ import duckdb
 from store.errors import BadInput, Busy, StorageFailed
 from store.model.ports import Clock
 from store.model.usage import to_us
-from store.usage.schema import DDL, SCHEMA_VERSION
+from store.usage.migrations import migrate
+from store.usage.schema import DDL, META, SCHEMA_VERSION
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Text in records is hostile: no SQL of ours may reach files or the network, whatever it is made to say.
@@ -39,6 +40,8 @@ def connect(path: Path | None, clock: Clock) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise StorageFailed(f"{path}: the usage warehouse cannot be opened: {_first_line(error)}") from error
     try:
+        # A bar would stand on stdout, in the middle of somebody's JSON document.
+        connection.execute("SET enable_progress_bar = false")
         _prepare(connection, path, clock)
     except BaseException:
         connection.close()
@@ -78,16 +81,19 @@ def reporting(doing: str) -> Iterator[None]:
 
 def _prepare(connection: duckdb.DuckDBPyConnection, path: Path | None, clock: Clock) -> None:
     with transaction(connection, "creating the tables"):
-        for statement in DDL:
-            connection.execute(statement)
+        connection.execute(META)
         found = connection.execute("SELECT version FROM meta").fetchall()
         if not found:
             connection.execute("INSERT INTO meta VALUES (?, ?)", [SCHEMA_VERSION, to_us(clock())])
-        elif found[0][0] != SCHEMA_VERSION:
+        elif found[0][0] > SCHEMA_VERSION:
             raise BadInput(
                 f"{path}: the usage warehouse has schema {found[0][0]}, this Bursar knows {SCHEMA_VERSION}; use the "
                 "version of Bursar that wrote it, or another data directory"
             )
+        elif found[0][0] < SCHEMA_VERSION:
+            migrate(connection, found=found[0][0], wanted=SCHEMA_VERSION)
+        for statement in DDL:
+            connection.execute(statement)
 
 
 def _first_line(error: Exception) -> str:

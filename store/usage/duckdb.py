@@ -8,6 +8,7 @@ import duckdb
 
 from store.model.ports import Clock
 from store.model.prices import PriceKey, PriceTable
+from store.model.statement import Offer, StatementState
 from store.model.usage import (
     TOTAL,
     Cube,
@@ -20,8 +21,9 @@ from store.model.usage import (
     UsageRecord,
     Window,
 )
+from store.model.usage_batch import UsageBatch, batch_of
 from store.usage import columns as convert
-from store.usage import quarantine, reads, reprice, rollups, snapshots
+from store.usage import handover, manifests, quarantine, reads, reprice, rollups, snapshots
 from store.usage.append import append
 from store.usage.connection import connect, reporting, transaction
 
@@ -44,11 +46,44 @@ class DuckDBWarehouse:
         self._connection = connection
         self._lock = RLock()
 
-    def append(self, records: Sequence[UsageRecord], *, role: Role = "metered") -> Intake:
+    def append(self, records: Sequence[UsageRecord] | UsageBatch, *, role: Role = "metered") -> Intake:
         """Add records; idempotent and order-free by (role, record_id). See store.usage.append for the counts."""
-        rows = convert.to_arrow(records)
+        batch = records if isinstance(records, UsageBatch) else batch_of(records)
+        rows = convert.to_arrow(convert.coded(batch))
         with self._lock, transaction(self._connection, "appending records"):
             return append(self._connection, rows, role)
+
+    def restate(
+        self,
+        offers: Sequence[Offer],
+        batches: Iterable[tuple[Sequence[str], Sequence[UsageRecord]]],
+        *,
+        role: Role = "metered",
+    ) -> Intake:
+        """Take in whole statements; order-free by slot. `batches`: the slot of each row, and the rows.
+
+        See store.usage.manifests for which statement holds and for the counts.
+        """
+        rows = ((slots, convert.to_arrow(convert.coded(batch_of(records)))) for slots, records in batches)
+        with self._lock, transaction(self._connection, "restating a period"):
+            return manifests.restate(
+                self._connection, offers, rows, role=role, add=lambda table: append(self._connection, table, role)
+            )
+
+    def statements(self) -> list[StatementState]:
+        """The statements that hold, by source and account; provisional ones are counted."""
+        with self._lock, reporting("reading statements"):
+            return manifests.states(self._connection)
+
+    def pulls(self) -> dict[str, str]:
+        """How far the scheduled pull of each source has come, as it was kept."""
+        with self._lock, reporting("reading the pulls"):
+            return dict(self._connection.execute("SELECT source, body FROM pulls ORDER BY source").fetchall())
+
+    def keep_pull(self, source: str, body: str) -> None:
+        """Keep how far a pull has come, in place of what was kept before."""
+        with self._lock, transaction(self._connection, "keeping how far a pull has come"):
+            self._connection.execute("INSERT OR REPLACE INTO pulls VALUES (?, ?)", [source, body])
 
     def quarantine(self, rows: Sequence[Quarantined]) -> None:
         """Keep rows that cannot be right; the same (source, reason, raw) twice is kept once."""
@@ -124,7 +159,7 @@ class DuckDBWarehouse:
     def snapshot(self, window: Window, folder: Path) -> Path:
         """Write the records of the window, both roles, to one Parquet file in the folder; its path."""
         with self._lock, reporting("writing a snapshot"):
-            return snapshots.write(self._connection, window, folder)
+            return snapshots.write(self._connection, window, folder, notes=handover.notes(self._connection))
 
     def load_snapshot(self, path: Path) -> Intake:
         """Append the records of a snapshot; all of them or none.
@@ -133,7 +168,7 @@ class DuckDBWarehouse:
             BadInput: the file is not a snapshot, or is damaged.
         """
         with self._lock, transaction(self._connection, "loading a snapshot"):
-            return sum((append(self._connection, rows, role) for role, rows in snapshots.read(path)), Intake())
+            return handover.load(self._connection, path)
 
     def close(self) -> None:
         """Release the file; a second call does nothing."""

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import duckdb
+import pyarrow as pa
 
 from store.model.canonical import digest
 from store.model.usage import Quarantined
 
 _MOST_CHARACTERS = 4_000
+_COLUMNS = ("digest", *Quarantined._fields)
 
 
 def keep(connection: duckdb.DuckDBPyConnection, rows: Sequence[Quarantined]) -> None:
@@ -18,10 +20,15 @@ def keep(connection: duckdb.DuckDBPyConnection, rows: Sequence[Quarantined]) -> 
         key = digest([cut.source, cut.reason, cut.raw])
         if key not in newest or newest[key].observed_us < cut.observed_us:
             newest[key] = cut
-    if newest:
-        connection.execute("INSERT INTO taken VALUES (0, 0, 0, ?)", [len(rows)])
-        connection.executemany(
-            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
-            "SET observed_us = greatest(observed_us, excluded.observed_us)",
-            [[key, *row] for key, row in newest.items()],
+    if not newest:
+        return
+    connection.execute("INSERT INTO taken VALUES (0, 0, 0, ?)", [len(rows)])
+    columns = zip(*((key, *row) for key, row in newest.items()), strict=True)
+    connection.register("rejected", pa.table(dict(zip(_COLUMNS, map(list, columns), strict=True))))
+    try:
+        connection.execute(
+            "INSERT INTO quarantine SELECT digest, source, observed_us, reason, raw FROM rejected "
+            "ON CONFLICT (digest) DO UPDATE SET observed_us = greatest(observed_us, excluded.observed_us)"
         )
+    finally:
+        connection.unregister("rejected")

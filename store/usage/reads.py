@@ -66,6 +66,7 @@ def cube(
     rolled_up = role == "metered" and bucket_seconds not in FROM_RECORDS
     if rolled_up and all(name in CUBE_DIMENSIONS for name in names):
         table = ROLLUPS[FINE_SECONDS if bucket_seconds == FINE_SECONDS else COARSE_SECONDS]
+        table = f"{table} JOIN series USING (series)" if names else table
         bucket, sums = bucket_of_rollup(bucket_seconds), SUMS_OF_ROLLUPS
         where, params = ["bucket >= ?", "bucket < ?"], [first, last]
     else:

@@ -9,12 +9,44 @@ sources are to be read at their own period or coarser.
 
 import duckdb
 
-from store.model.usage import CUBE_DIMENSIONS, CUBE_MEASURES, Window, from_us
-from store.usage.schema import COARSE_SECONDS, FINE_SECONDS, ROLLUPS, SUMS_OF_RECORDS, bucket_of_record
+from store.model.usage import CUBE_MEASURES, Window, from_us
+from store.usage.schema import (
+    COARSE_SECONDS,
+    FINE_SECONDS,
+    ROLLUPS,
+    SUMS_OF_RECORDS,
+    SUMS_OF_ROLLUPS,
+    bucket_of_record,
+    bucket_of_rollup,
+)
 
 _US = 1_000_000
-_DIMS = ", ".join(CUBE_DIMENSIONS)
-_COLUMNS = ", ".join(("bucket", *CUBE_DIMENSIONS, *CUBE_MEASURES))
+_COLUMNS = ", ".join(("bucket", "series", *CUBE_MEASURES))
+
+
+def _due(seconds: int) -> str:
+    return f"SELECT DISTINCT bucket // {seconds} * {seconds} FROM dirty"
+
+
+def _of_records(seconds: int, periods: str) -> str:
+    bucket = bucket_of_record(seconds)
+    return (
+        f"SELECT {bucket} AS bucket, series, {SUMS_OF_RECORDS} FROM records "
+        # The span lets the engine skip row groups before it looks at single buckets.
+        f"WHERE role = 'metered' AND occurred_us >= ? AND occurred_us < ? AND {bucket} IN ({_due(seconds)}) "
+        f"AND period_seconds {periods} GROUP BY {bucket}, series"
+    )
+
+
+_HOUR = bucket_of_rollup(COARSE_SECONDS)
+_FINE = _of_records(FINE_SECONDS, f"<= {FINE_SECONDS}")
+_COARSE = (
+    f"SELECT {_HOUR} AS hour, series, {SUMS_OF_ROLLUPS} FROM ("
+    f"SELECT {_COLUMNS} FROM {ROLLUPS[FINE_SECONDS]} "
+    f"WHERE bucket >= ? AND bucket < ? AND {_HOUR} IN ({_due(COARSE_SECONDS)}) "
+    f"UNION ALL {_of_records(COARSE_SECONDS, f'> {FINE_SECONDS}')}) GROUP BY {_HOUR}, series"
+)
+"""The hours add up the 5-minute cube, which is up to date by then, and the rows of longer periods."""
 
 
 def roll_up(connection: duckdb.DuckDBPyConnection) -> Window | None:
@@ -24,21 +56,12 @@ def roll_up(connection: duckdb.DuckDBPyConnection) -> Window | None:
         return None
     start = first // COARSE_SECONDS * COARSE_SECONDS
     end = (last // COARSE_SECONDS + 1) * COARSE_SECONDS
-    for seconds in ROLLUPS:
-        _recompute(connection, seconds, start, end)
+    _recompute(connection, FINE_SECONDS, _FINE, [start * _US, end * _US])
+    _recompute(connection, COARSE_SECONDS, _COARSE, [start, end, start * _US, end * _US])
     connection.execute("DELETE FROM dirty")
     return Window(start=from_us(start * _US), end=from_us(end * _US))
 
 
-def _recompute(connection: duckdb.DuckDBPyConnection, seconds: int, start: int, end: int) -> None:
-    table, bucket = ROLLUPS[seconds], bucket_of_record(seconds)
-    due = f"SELECT DISTINCT bucket // {seconds} * {seconds} FROM dirty"
-    finest = f"AND period_seconds <= {seconds}" if seconds == FINE_SECONDS else ""
-    connection.execute(f"DELETE FROM {table} WHERE bucket IN ({due})")
-    connection.execute(
-        f"INSERT INTO {table} ({_COLUMNS}) SELECT {bucket} AS bucket, {_DIMS}, {SUMS_OF_RECORDS} FROM records "
-        # The span lets the engine skip row groups before it looks at single buckets.
-        f"WHERE role = 'metered' AND occurred_us >= ? AND occurred_us < ? AND {bucket} IN ({due}) {finest} "
-        f"GROUP BY {bucket}, {_DIMS}",
-        [start * _US, end * _US],
-    )
+def _recompute(connection: duckdb.DuckDBPyConnection, seconds: int, cells: str, params: list[int]) -> None:
+    connection.execute(f"DELETE FROM {ROLLUPS[seconds]} WHERE bucket IN ({_due(seconds)})")
+    connection.execute(f"INSERT INTO {ROLLUPS[seconds]} ({_COLUMNS}) {cells}", params)

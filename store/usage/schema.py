@@ -19,7 +19,7 @@ from store.model.usage import (
     UsageRecord,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FINE_SECONDS = 300
 COARSE_SECONDS = 3600
 FROM_RECORDS = (60,)
@@ -50,7 +50,8 @@ CONTENT = (
     + "))"
 )
 """The content hash of a record: everything that its source said. `observed_us` is when it was said, `cost_nanos` is
-what our price book made of it; neither makes another version of the call."""
+what our price book made of it; neither makes another version of the call. It is computed when an id is seen again, from
+the row that is kept: most ids come once."""
 
 _TOKENS = "(" + " + ".join(TOKEN_CLASSES) + ")"
 UNPRICED = f"(cost_nanos IS NULL AND {_TOKENS} > 0)"
@@ -101,17 +102,17 @@ def _sql_type(name: str) -> str:
 
 
 def _rollup_ddl(table: str) -> str:
-    dims = ", ".join(f"{name} VARCHAR" for name in CUBE_DIMENSIONS)
     measures = ", ".join(f"{name} BIGINT" for name in CUBE_MEASURES)
-    return f"CREATE TABLE IF NOT EXISTS {table} (bucket BIGINT, {dims}, {measures})"
+    return f"CREATE TABLE IF NOT EXISTS {table} (bucket BIGINT, series BIGINT, {measures})"
 
 
 _RECORD_COLUMNS = ", ".join(f"{name} {_sql_type(name)}" for name in UsageRecord._fields)
 
+META = "CREATE TABLE IF NOT EXISTS meta (version BIGINT, created_us BIGINT)"
 DDL = (
-    "CREATE TABLE IF NOT EXISTS meta (version BIGINT, created_us BIGINT)",
-    # One row per (role, record_id): the version that won.
-    f"CREATE TABLE IF NOT EXISTS records ({_RECORD_COLUMNS}, content UBIGINT, role VARCHAR)",
+    # One row per (role, record_id): the version that won. `series` is the number of its combination of dimensions.
+    f"CREATE TABLE IF NOT EXISTS records ({_RECORD_COLUMNS}, series BIGINT, role VARCHAR)",
+    f"CREATE TABLE IF NOT EXISTS series (series BIGINT, {', '.join(f'{name} VARCHAR' for name in CUBE_DIMENSIONS)})",
     # Contents that were seen under an id and did not win; without them the counts would depend on the order.
     "CREATE TABLE IF NOT EXISTS earlier_versions (role VARCHAR, record_id VARCHAR, content UBIGINT)",
     # What became of the rows of each append; the sum over all is the history's intake.
@@ -120,5 +121,11 @@ DDL = (
     "CREATE TABLE IF NOT EXISTS dirty (bucket BIGINT)",
     "CREATE TABLE IF NOT EXISTS quarantine (digest VARCHAR PRIMARY KEY, source VARCHAR, observed_us BIGINT, "
     "reason VARCHAR, raw VARCHAR)",
+    # The statements that hold (store.usage.manifests), and every id that any statement ever had.
+    "CREATE TABLE IF NOT EXISTS statements (role VARCHAR, slot VARCHAR, source VARCHAR, account VARCHAR, "
+    "start_us BIGINT, end_us BIGINT, version_us BIGINT, digest VARCHAR, PRIMARY KEY (role, slot))",
+    "CREATE TABLE IF NOT EXISTS stated (role VARCHAR, slot VARCHAR, record_id VARCHAR)",
+    # How far each scheduled pull has come; it lives and dies with the rows that it speaks of.
+    "CREATE TABLE IF NOT EXISTS pulls (source VARCHAR PRIMARY KEY, body VARCHAR)",
     *(_rollup_ddl(table) for table in ROLLUPS.values()),
 )

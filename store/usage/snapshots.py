@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - SQL fragments come from the fixed maps of store.usage.schema only; values are bound parameters.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -14,15 +14,17 @@ from store.errors import BadInput, StorageFailed
 from store.model.usage import Role, UsageRecord, Window
 from store.usage.schema import RECORD_SCHEMA
 
-_SCHEMA = RECORD_SCHEMA.append(pa.field("role", pa.string()))
+_SCHEMA = RECORD_SCHEMA.append(pa.field("role", pa.string())).append(pa.field("slot", pa.string()))
+_NOTES = b"bursar"
+"""The key of the file's metadata under which the statements and the pulls lie."""
 _ROWS = 50_000
 _ROLES: tuple[Role, ...] = ("metered", "reference")
 
 
-def write(connection: duckdb.DuckDBPyConnection, window: Window, folder: Path) -> Path:
+def write(connection: duckdb.DuckDBPyConnection, window: Window, folder: Path, *, notes: bytes) -> Path:
     """Write the records of the window, both roles, to a file named after the window; its path.
 
-    The file appears under its name only when it is whole.
+    The file appears under its name only when it is whole. `notes` travel with it.
 
     Raises:
         StorageFailed: the folder cannot be written.
@@ -30,13 +32,14 @@ def write(connection: duckdb.DuckDBPyConnection, window: Window, folder: Path) -
     path = folder / f"usage-{window.start_us}-{window.end_us}.parquet"
     part = path.with_suffix(".part")
     reader = connection.sql(
-        f"SELECT {', '.join(UsageRecord._fields)}, role FROM records WHERE occurred_us >= ? AND occurred_us < ? "
+        f"SELECT {', '.join(UsageRecord._fields)}, role, (SELECT min(slot) FROM stated s WHERE s.role = records.role "
+        "AND s.record_id = records.record_id) AS slot FROM records WHERE occurred_us >= ? AND occurred_us < ? "
         "ORDER BY occurred_us, record_id, role",
         params=[window.start_us, window.end_us],
     ).to_arrow_reader(_ROWS)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(part, _SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(part, _SCHEMA.with_metadata({_NOTES: notes}), compression="zstd") as writer:
             for batch in reader:
                 writer.write_table(pa.Table.from_batches([batch]).cast(_SCHEMA))
         part.replace(path)
@@ -46,8 +49,23 @@ def write(connection: duckdb.DuckDBPyConnection, window: Window, folder: Path) -
     return path
 
 
-def read(path: Path) -> Iterator[tuple[Role, pa.Table]]:
-    """(role, rows) of a snapshot, in batches.
+def notes_of(path: Path) -> bytes:
+    """The notes of a snapshot.
+
+    Raises:
+        BadInput: the file is not a snapshot, or is damaged.
+    """
+    try:
+        found = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInput(f"{path}: the snapshot cannot be read: {error}") from error
+    if _NOTES not in found:
+        raise BadInput(f"{path}: not a usage snapshot of this version; write it again with `snapshot`")
+    return bytes(found[_NOTES])
+
+
+def read(path: Path) -> Iterator[tuple[Role, Sequence[str | None], pa.Table]]:
+    """(role, the slot of each row, rows) of a snapshot, in batches.
 
     Raises:
         BadInput: the file is not a snapshot, or is damaged.
@@ -62,8 +80,8 @@ def read(path: Path) -> Iterator[tuple[Role, pa.Table]]:
         raise BadInput(f"{path}: the snapshot cannot be read: {error}") from error
 
 
-def _by_role(rows: pa.Table) -> Iterator[tuple[Role, pa.Table]]:
+def _by_role(rows: pa.Table) -> Iterator[tuple[Role, Sequence[str | None], pa.Table]]:
     for role in _ROLES:
-        found = rows.filter(pc.equal(rows.column("role"), role)).select(UsageRecord._fields)
+        found = rows.filter(pc.equal(rows.column("role"), role))
         if found.num_rows:
-            yield role, found
+            yield role, found.column("slot").to_pylist(), found.select(UsageRecord._fields)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from store.errors import BadInput
 from store.model.money import to_nanos
+from store.model.price_change import price_changes
 from store.model.prices import PriceKey
-from store.model.usage import NONE, UsageRecord, to_us
+from store.model.usage import NONE, UsageRecord, Window, to_us
 from store.price_overrides import load_overrides
 from store.prices import PriceBook, price, price_keys
 
@@ -207,3 +208,49 @@ def test_a_missing_price_file_is_named(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(BadInput, match=r"none\.yaml"):
         load_overrides(tmp_path / "none.yaml")
+
+
+_DISCOUNT = """
+prices:
+  - {provider: anthropic, model: "*", effective_from: 2026-01-01T00:00:00Z, effective_until: 2026-07-01T00:00:00Z,
+     percent_off_list: "10"}
+  - {provider: anthropic, model: claude-opus-4-5, effective_from: 2026-03-01T00:00:00Z, percent_off_list: "25"}
+"""
+
+
+def test_a_committed_discount_is_a_part_off_the_list_price_while_it_lasts(tmp_path: Path) -> None:
+    """On everything of a provider, or deeper on one model; dated, and each change is an event."""
+    path = tmp_path / "prices.yaml"
+    path.write_text(_DISCOUNT)
+    book = PriceBook(load_overrides(path))
+
+    def usd(model: str, month: int, year: int = 2026) -> str | None:
+        at = datetime(year, month, 15, tzinfo=UTC)
+        return _usd(_call("anthropic", model, at=at, input_uncached=100_000, output=MILLION), book)
+
+    assert [usd("claude-sonnet-4-5", month) for month in (2, 8)] == ["13.77", "15.3"]
+    assert usd("claude-sonnet-4-5", 12, 2025) == "15.3"
+    assert [usd("claude-opus-4-5", month) for month in (2, 4, 8)] == ["22.95", "19.125", "19.125"]
+    assert usd("no-such-claude", 2) is None
+    key = PriceKey("anthropic", "claude-sonnet-4-5")
+    year = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2027, 1, 1, tzinfo=UTC))
+    changes = price_changes(book.table_for([key]), year)
+    assert [(change.at.month, round(change.ratios["output"], 3)) for change in changes] == [(1, 0.9), (7, 1.111)]
+    assert price_changes(PriceBook().table_for([key]), year) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "usd_per_million: {input: '1', output: '1'}, percent_off_list: '10'",
+        "percent_off_list: '0'",
+        "percent_off_list: '10', usd_per_request: '1'",
+        "percent_off_list: '10', effective_until: 2025-01-01T00:00:00Z",
+    ],
+)
+def test_a_price_is_one_kind(more: str, tmp_path: Path) -> None:
+    """Rates or a discount, above zero, that ends after it begins."""
+    path = tmp_path / "prices.yaml"
+    path.write_text(f"prices: [{{provider: a, model: b, effective_from: 2026-01-01T00:00:00Z, {more}}}]")
+    with pytest.raises(BadInput, match="prices"):
+        load_overrides(path)

@@ -1,6 +1,7 @@
 """What the operator says about the guard."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -30,3 +31,58 @@ class GuardSettings(BaseModel):
     @classmethod
     def _url(cls, text: str | None) -> str | None:
         return None if text is None else checked_url(text)
+
+
+class _Api(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("url", check_fields=False)
+    @classmethod
+    def _url(cls, text: str) -> str:
+        return checked_url(text)
+
+
+class LiteLLMAdminSettings(_Api):
+    """The part `litellm_admin:`: keys and teams of a LiteLLM proxy that has a database."""
+
+    url: str
+    admin_key: SecretStr
+    """A key of the role proxy_admin, or the master key; use ${BURSAR_LITELLM_ADMIN_KEY}."""
+    propagation_seconds: int = Field(default=60, ge=0, le=3600)
+    """How long a proxy may go on with what it remembers of a key: user_api_key_cache_ttl of its configuration."""
+
+
+class AnthropicAdminSettings(_Api):
+    """The part `anthropic_admin:`: workspace rate limits and API keys of an Anthropic organisation."""
+
+    url: str = "https://api.anthropic.com"
+    admin_key: SecretStr
+    """An Admin key (sk-ant-admin...); use ${BURSAR_ANTHROPIC_ADMIN_KEY}."""
+    propagation_seconds: int = Field(default=3600, ge=0, le=6 * 3600)
+    """Anthropic says of its limits: effective within about an hour."""
+
+
+class OpenAIAdminSettings(_Api):
+    """The part `openai_admin:`: project rate limits and spend limits of an OpenAI organisation."""
+
+    url: str = "https://api.openai.com/v1"
+    admin_key: SecretStr
+    """An Admin key (sk-admin-...); use ${BURSAR_OPENAI_ADMIN_KEY}."""
+    propagation_seconds: int = Field(default=3600, ge=0, le=6 * 3600)
+    """OpenAI does not say; an hour is on the safe side."""
+
+
+class PullRequestSettings(_Api):
+    """The part `pull_request:`: branches, pull requests and issues in the repositories that are listed."""
+
+    host: Literal["github", "gitlab"] = "github"
+    url: str = "https://api.github.com"
+    """The API's address; a GitLab's ends with /api/v4."""
+    token: SecretStr
+    """A token that may write contents, pull requests and issues of these repositories only; use ${BURSAR_GIT_TOKEN}."""
+    repositories: tuple[str, ...] = Field(min_length=1)
+    """ "owner/name"; nothing else is ever looked at or touched."""
+    paths: tuple[str, ...] = ()
+    """Globs of the files that a pull request may change, such as "prompts/*.md"; none: issues only."""
+    patience_days: int = Field(default=14, ge=1, le=90)
+    """People have so long to merge before anything is measured."""

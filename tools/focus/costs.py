@@ -38,6 +38,26 @@ def charges(
     return [_average(n, nanos) for n, nanos in zip(tokens, shared(cost_nanos, weights), strict=True)]
 
 
+def at_list(
+    found: Sequence[Charge], tokens: Sequence[int], *, price: Price | None, listed: Price | None, tier: str, speed: str
+) -> list[Charge]:
+    """The same charges at the list price; where the model has none, or no other than ours, as they are.
+
+    A charge that our price explains becomes unit price x quantity at list; another is scaled as its rate is.
+    """
+    if price is None or listed is None or price.rates == listed.rates:
+        return list(found)
+    rates = zip(_rates(price, tier, speed), _rates(listed, tier, speed), strict=True)
+    charges = []
+    for n, charge, (ours, theirs) in zip(tokens, found, rates, strict=True):
+        if ours and charge.unit_price != Decimal(ours) / NANOS_PER_USD:
+            scaled = charge.cost * NANOS_PER_USD * theirs / ours
+            charges.append(_average(n, int(scaled.to_integral_value(ROUND_HALF_EVEN))))
+        else:
+            charges.append(Charge(Decimal(theirs) / NANOS_PER_USD, n * Decimal(theirs) / PER / NANOS_PER_USD))
+    return charges
+
+
 def shared(nanos: int, weights: Sequence[Decimal]) -> list[int]:
     """Whole nano-USD in proportion to the weights that add up to all of it (largest remainders; first wins a tie)."""
     whole = sum(weights)

@@ -12,6 +12,8 @@ from store.model.ports import Clock
 from store.model.usage import Window, iso
 from tools.http import Host
 from tools.sources.anthropic_admin import open_anthropic
+from tools.sources.buckets import spans_in
+from tools.sources.documents import Object
 from tools.sources.report_pages import Query, Report, ReportPuller, days_around
 
 BASE_URL = "https://api.anthropic.com"
@@ -32,16 +34,21 @@ def pull_anthropic(
 ) -> ReportPuller:
     """A puller of the usage report at that width and of the daily cost report."""
     return ReportPuller(
+        name=name,
         host=host,
         headers={"x-api-key": admin_key, "anthropic-version": "2023-06-01"},
         reports=(
-            Report("/v1/organizations/usage_report/messages", partial(_usage, bucket_width)),
-            Report("/v1/organizations/cost_report", _cost),
+            Report("/v1/organizations/usage_report/messages", partial(_usage, bucket_width), spans=_spans),
+            Report("/v1/organizations/cost_report", _cost, spans=_spans),
         ),
         source=open_anthropic(name=name, clock=clock),
         clock=clock,
         wait=wait,
     )
+
+
+def _spans(page: Object) -> list[tuple[int, int]]:
+    return spans_in(page, ("starting_at", "ending_at"))
 
 
 def _usage(width: BucketWidth, window: Window) -> Query:

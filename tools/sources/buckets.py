@@ -1,8 +1,10 @@
 """Provider buckets: rows that stand for a span of time and many requests."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from store.model.canonical import digest
+from tools.sources.documents import Object, listed
 from tools.sources.fields import Faulty, moment, text
 
 LONG_CONTEXT = 200_000
@@ -29,6 +31,17 @@ def span_of(start: object, end: object, names: tuple[str, str]) -> tuple[int, in
     if not 0 < seconds <= _LONGEST_SECONDS:
         raise Faulty(f"{names[1]} is not after {names[0]} within a year")
     return first, seconds
+
+
+def spans_in(page: Object, names: tuple[str, str]) -> list[tuple[int, int]]:
+    """The spans [start, end) in microseconds of a page's buckets, those without results among them."""
+    found: list[tuple[int, int]] = []
+    for bucket in listed(page, "data"):
+        if isinstance(bucket, dict):
+            with suppress(Faulty):
+                start, seconds = span_of(bucket.get(names[0]), bucket.get(names[1]), names)
+                found.append((start, start + seconds * 10**6))
+    return found
 
 
 def least_requests(input_tokens: int, *, long_context: bool = False) -> int:

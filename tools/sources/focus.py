@@ -5,23 +5,25 @@ meter of one charge period, so a record has tokens of one class. `billed` is Bil
 other currencies need a dated rate and stay without a billed amount (tags billing_currency, billed_cost).
 
 A row has no id in FOCUS. Rows are told apart by all columns that hold no measured amount, and where a file repeats
-these, by their order in that file; so a newer export of the same month replaces the older, row by row. Rows that a
-newer export no longer has are not removed.
+these, by their order in that file. A billing account and billing period are restated as a whole (`statements`): a file
+was made when it was last written.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from store.model.canonical import digest
 from store.model.ports import Clock
+from store.model.statement import Said, Statement
 from store.model.usage import NONE, BillingMode, Quarantined, UsageRecord, to_us
 from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Object, Skipped, first
 from tools.sources.fields import Faulty, amount, count, number, reject, text, vet
 from tools.sources.focus_meters import AI_CATEGORY, Meter, is_batch, is_language_model, meter_of
+from tools.sources.focus_periods import billing_start, statement_of, written_us
 from tools.sources.focus_rows import focus_rows
 from tools.sources.lines import Unreadable
 from tools.sources.otel_spans import provider_name
@@ -54,10 +56,16 @@ _CREDENTIAL = ("CredentialId", "x_CredentialId", "x_ApiKeyId")
 
 
 class FocusSource:
-    """Reads FOCUS datasets. `skipped` counts the rows that are no token charges, by reason."""
+    """Reads FOCUS datasets, or what `rows` makes of another bill.
 
-    def __init__(self, *, name: str, clock: Clock) -> None:
+    `skipped` counts the rows that are no token charges, by reason.
+    """
+
+    def __init__(
+        self, *, name: str, clock: Clock, rows: Callable[[Path], Iterator[Object | Unreadable]] = focus_rows
+    ) -> None:
         self.skipped: Counter[str] = Counter()
+        self._rows = rows
         self._name = name
         self._clock = clock
 
@@ -71,12 +79,40 @@ class FocusSource:
         observed_us = to_us(self._clock())
         for path in paths:
             repeated: Counter[str] = Counter()
-            for row in focus_rows(path):
+            for row in self._rows(path):
                 found = self._judge(row, observed_us, repeated)
                 if isinstance(found, Skipped):
                     self.skipped[found.reason] += 1
                 else:
                     yield found
+
+    def statements(self, paths: Iterable[Path]) -> Iterator[Said | Quarantined]:
+        """The same rows, each with the statement of its billing account and period, made when its file was written.
+
+        Where files repeat a row, the newest file's counts.
+
+        Raises:
+            BadInput: as `read` does.
+        """
+        observed_us = to_us(self._clock())
+        for path in paths:
+            version_us = written_us(path)
+            known: set[Statement] = set()
+            repeated: Counter[str] = Counter()
+            for row in self._rows(path):
+                found = self._judge(row, observed_us, repeated)
+                if isinstance(found, Quarantined):
+                    yield found
+                    continue
+                assert isinstance(row, dict), "what cannot be read was rejected"
+                statement = statement_of(row, self._name, version_us)
+                if isinstance(found, UsageRecord):
+                    yield statement, found._replace(observed_us=version_us)
+                else:
+                    self.skipped[found.reason] += 1
+                    if statement not in known:
+                        yield statement, None
+                known.add(statement)
 
     def _judge(
         self, row: Object | Unreadable, observed_us: int, repeated: Counter[str]
@@ -111,7 +147,8 @@ def _no_token_charge(row: Object) -> str | None:
 def _identity(row: Object, record: UsageRecord) -> str:
     # Times are compared as moments: CSV has them as text, Parquet perhaps as timestamps.
     columns = [name for name in sorted(row) if row[name] is not None and name not in MEASURED | _TIMES]
-    return digest([record.occurred_us, record.period_seconds, *([name, text(row[name])] for name in columns)])
+    when = [record.occurred_us, record.period_seconds, *billing_start(row)]
+    return digest([*when, *([name, text(row[name])] for name in columns)])
 
 
 def _record(row: Object, source: str, observed_us: int) -> UsageRecord:

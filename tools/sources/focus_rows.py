@@ -1,6 +1,6 @@
 """The rows of a FOCUS file, whatever its form: CSV, Parquet, JSON lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,28 +14,30 @@ _ROWS = 10_000
 _NEEDED = ("BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd", "ServiceCategory")
 
 
-def focus_rows(path: Path) -> Iterator[Object | Unreadable]:
-    """Rows as {column: value}, empty cells absent.
+def focus_rows(
+    path: Path, *, needed: Sequence[str] = _NEEDED, what: str = "a FOCUS dataset"
+) -> Iterator[Object | Unreadable]:
+    """Rows as {column: value}, empty cells absent; `needed` are the columns without which it is no such dataset.
 
     Raises:
-        BadInput: another suffix, no FOCUS dataset, or a file that cannot be read on.
+        BadInput: another suffix, no such dataset, or a file that cannot be read on.
     """
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if kind == ".csv":
-        _need(path, columns_of_csv(path))
+        _need(path, columns_of_csv(path), needed, what)
         return csv_rows(path)
     if kind in (".jsonl", ".ndjson", ".json"):
         return json_documents(path)
     if path.suffix == ".parquet":
-        return _parquet_rows(path)
-    raise BadInput(f"{path}: a FOCUS file ends in .csv, .jsonl, .ndjson or .json, each also with .gz, or in .parquet")
+        return _parquet_rows(path, needed, what)
+    raise BadInput(f"{path}: such a file ends in .csv, .jsonl, .ndjson or .json, each also with .gz, or in .parquet")
 
 
-def _parquet_rows(path: Path) -> Iterator[Object]:
+def _parquet_rows(path: Path, needed: Sequence[str], what: str) -> Iterator[Object]:
     read = 0
     try:
         with pq.ParquetFile(path) as file:
-            _need(path, file.schema_arrow.names)
+            _need(path, file.schema_arrow.names, needed, what)
             for batch in file.iter_batches(_ROWS):
                 rows = batch.to_pylist(maps_as_pydicts="lossy")
                 yield from rows
@@ -46,7 +48,7 @@ def _parquet_rows(path: Path) -> Iterator[Object]:
         ) from error
 
 
-def _need(path: Path, found: list[str]) -> None:
-    missing = [name for name in _NEEDED if name not in found]
+def _need(path: Path, found: list[str], needed: Sequence[str], what: str) -> None:
+    missing = [name for name in needed if name not in found]
     if missing:
-        raise BadInput(f"{path}: not a FOCUS dataset: no column {', '.join(missing)}; it has {', '.join(found)}")
+        raise BadInput(f"{path}: not {what}: no column {', '.join(missing)}; it has {', '.join(found)}")

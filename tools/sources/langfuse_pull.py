@@ -32,6 +32,7 @@ def pull_langfuse(
     """A puller of the observations that start in a window."""
     pair = base64.b64encode(f"{public_key}:{secret_key}".encode()).decode()
     return ReportPuller(
+        name=name,
         host=host,
         headers={"authorization": f"Basic {pair}"},
         reports=tuple(

@@ -11,25 +11,19 @@ import msgspec
 
 from store.model.ports import Clock
 from store.model.usage import NONE, Quarantined, Status, UsageRecord, to_us
+from store.model.usage_batch import Delivery
 from tools.sources import dimensions
+from tools.sources.deliveries import deliveries, nothing_is_plain
 from tools.sources.fields import Faulty, amount, moment, optional_count, reject, text, vet
 from tools.sources.lines import Unreadable, json_rows
+from tools.sources.litellm_columns import LiteLLMColumns
+from tools.sources.litellm_words import OPERATIONS, break_kind, plain, provider_and_model
+from tools.sources.shapes import Misfit
 
-_OPERATIONS = {
-    "completion": "chat",
-    "acompletion": "chat",
-    "anthropic_messages": "chat",
-    "responses": "chat",
-    "aresponses": "chat",
-    "text_completion": "text_completion",
-    "atext_completion": "text_completion",
-    "embedding": "embeddings",
-    "aembedding": "embeddings",
-}
-_STANDARD = frozenset({NONE, "default", "auto", "standard"})
 _CALLER = "metadata.spend_logs_metadata"
 _GUARD = "metadata.bursar"
 _USAGE = "metadata.usage_object"
+_HOUR = "ephemeral_1h_input_tokens"
 
 
 class _Tokens(NamedTuple):
@@ -65,6 +59,19 @@ class LiteLLMSource:
         for path in paths:
             for row in json_rows(path):
                 yield self._judge(row, observed_us)
+
+    def deliveries(self, paths: Iterable[Path]) -> Iterator[Delivery]:
+        """The same as columns, tens of thousands of rows at once and many times faster.
+
+        Raises:
+            BadInput: as `read`; the rows before that point were delivered.
+        """
+        observed_us = to_us(self._clock())
+        try:
+            read = LiteLLMColumns(name=self._name, places=self._places).read
+        except Misfit:  # the operator's places lead through values: they can only be read row by row
+            read = nothing_is_plain
+        yield from deliveries(paths, read=read, judge=self._judge, observed_us=observed_us)
 
     def parse(self, rows: Iterable[object]) -> Iterator[UsageRecord | Quarantined]:
         """The same of decoded JSON values, as a proxy pushes them or answers with them."""
@@ -102,7 +109,7 @@ class LiteLLMSource:
             requested_model=_first(
                 text(dimensions.at(row, f"{_GUARD}.dims.model")), text(row.get("model_group")), model
             ),
-            operation=_OPERATIONS.get(text(row.get("call_type")), text(row.get("call_type"))),
+            operation=OPERATIONS.get(text(row.get("call_type")), text(row.get("call_type"))),
             service_tier=_service_tier(row),
             speed=_plain(dimensions.at(row, f"{_USAGE}.speed"), dimensions.at(row, "model_parameters.speed")),
             region=text(hints.get("region")),
@@ -138,6 +145,8 @@ class LiteLLMSource:
             completion_chars=_hint_count(hints, "completion_chars"),
             n_tools=_hint_count(hints, "n_tools"),
             prefix_tokens=_hint_count(hints, "prefix_tokens"),
+            prefix_break_at=_hint_count(hints, "prefix_break_at"),
+            prefix_break_kind=break_kind(text(hints.get("prefix_break_kind"))),
         )
 
 
@@ -183,14 +192,6 @@ def _time(row: Mapping[str, object], name: str) -> int:
     return moment(value, "iso" if isinstance(value, str) else "s", name)
 
 
-def provider_and_model(provider: str, model: str) -> tuple[str, str]:
-    """The two of them, where the model's name begins with its provider's: "anthropic/claude-opus-4-5"."""
-    head, slash, rest = model.partition("/")
-    if slash and provider in (NONE, head):
-        return head, rest
-    return provider, model
-
-
 def _tokens(row: Mapping[str, object]) -> _Tokens:
     if row.get("cache_hit") is True or row.get("cache_hit") == "True":
         # The gateway answered from its own cache: no provider read or wrote a token.
@@ -201,8 +202,7 @@ def _tokens(row: Mapping[str, object]) -> _Tokens:
     output = optional_count(row.get("completion_tokens"), "completion_tokens")
     read = _either(usage, "cache_read_input_tokens", details, "cached_tokens")
     written = _either(usage, "cache_creation_input_tokens", details, "cache_creation_tokens")
-    split = dimensions.at(details, "cache_creation_token_details") or dimensions.at(usage, "cache_creation")
-    written_1h = optional_count(dimensions.at(split, "ephemeral_1h_input_tokens"), "ephemeral_1h_input_tokens")
+    written_1h = _either(usage, f"cache_creation.{_HOUR}", details, f"cache_creation_token_details.{_HOUR}")
     if written_1h > written:
         raise Faulty(f"1-hour cache writes ({written_1h}) are more than all cache writes ({written})")
     if read + written > prompt:
@@ -227,7 +227,8 @@ def _either(usage: object, name: str, details: object, other: str) -> int:
 def _hints(row: Mapping[str, object]) -> dict[str, object]:
     """What the caller's metadata says about the call, and over it what our guard says."""
     caller, guard = dimensions.at(row, _CALLER), dimensions.at(row, _GUARD)
-    return {**(caller if isinstance(caller, dict) else {}), **(guard if isinstance(guard, dict) else {})}
+    said = {name: value for name, value in guard.items() if value is not None} if isinstance(guard, dict) else {}
+    return {**(caller if isinstance(caller, dict) else {}), **said}
 
 
 def _hint_count(hints: Mapping[str, object], name: str) -> int:
@@ -243,8 +244,7 @@ def _first(*values: str) -> str:
 
 
 def _plain(*values: object) -> str:
-    found = _first(*(text(value) for value in values))
-    return "standard" if found in _STANDARD else found
+    return plain(_first(*(text(value) for value in values)))
 
 
 def _service_tier(row: Mapping[str, object]) -> str:
@@ -258,17 +258,25 @@ def _service_tier(row: Mapping[str, object]) -> str:
 
 
 def _status(row: Mapping[str, object]) -> Status:
-    # Only our guard says that it refused; any other failure is the provider's or the gateway's.
     if dimensions.at(row, f"{_GUARD}.status") == "refused":
         return "refused"
-    return "error" if row.get("status") == "failure" else "ok"
+    if row.get("status") != "failure":
+        return "ok"
+    # What the gateway itself turned away, by a limit, a budget or a block, failed at no provider.
+    why = _error_information(row)
+    limited = dimensions.at(why, "error_rate_limit_category") == "litellm_rate_limit"
+    blocked = text(dimensions.at(why, "error_message")).startswith("Key is blocked.")
+    return "refused" if limited or blocked else "error"
+
+
+def _error_information(row: Mapping[str, object]) -> object:
+    return row.get("error_information") or dimensions.at(row, "metadata.error_information")
 
 
 def _status_code(row: Mapping[str, object]) -> int:
     if row.get("status") != "failure":
         return 200
-    information = row.get("error_information") or dimensions.at(row, "metadata.error_information")
-    code = text(dimensions.at(information, "error_code"))
+    code = text(dimensions.at(_error_information(row), "error_code"))
     return int(code) if code.isascii() and code.isdigit() and len(code) == 3 else 500
 
 

@@ -11,7 +11,7 @@ from store.model.canonical import stable_id
 from store.model.usage import NONE, Quarantined, UsageRecord, to_us
 from tools.sources.dimensions import at
 from tools.sources.fields import Faulty, amount, optional_count, reject, text, vet
-from tools.sources.litellm import provider_and_model
+from tools.sources.litellm_words import provider_and_model
 
 COUNTS = (
     "prompt_tokens",

@@ -88,6 +88,19 @@ class ProxyHistory:
             + "; give a key that may read spend (the master key, or one of a proxy_admin_viewer), and its right URL"
         )
 
+    def calls_in(self, window: Window) -> Iterator[tuple[Window, list[object]]]:
+        """The rows of /spend/logs/v2 by parts of days, oldest first, lazily; a part without calls comes too.
+
+        Raises:
+            NoAnswer: no trustworthy answer; older versions have no /spend/logs/v2.
+        """
+        start = window.start
+        while start < window.end:
+            end = min(window.end, floor_to(start, 86_400) + DAY)
+            for span, calls in reversed(list(self._cut(Window(start=start, end=end)))):
+                yield span, list(self._pages([(span, calls)]))
+            start = end
+
     # --- single calls ----------------------------------------------------------------------------------------
 
     def _calls(self, window: Window) -> History:

@@ -11,6 +11,8 @@ from typing import Literal
 from store.model.ports import Clock
 from store.model.usage import Window
 from tools.http import Host
+from tools.sources.buckets import spans_in
+from tools.sources.documents import Object
 from tools.sources.openai_admin import open_openai
 from tools.sources.report_pages import Query, Report, ReportPuller, days_around
 
@@ -34,17 +36,22 @@ def pull_openai(
 ) -> ReportPuller:
     """A puller of completions and embeddings at that width and of the daily costs."""
     return ReportPuller(
+        name=name,
         host=host,
         headers={"authorization": f"Bearer {admin_key}"},
         reports=(
-            Report("/organization/usage/completions", partial(_usage, bucket_width, _COMPLETION_GROUPS)),
-            Report("/organization/usage/embeddings", partial(_usage, bucket_width, _EMBEDDING_GROUPS)),
-            Report("/organization/costs", _costs),
+            Report("/organization/usage/completions", partial(_usage, bucket_width, _COMPLETION_GROUPS), spans=_spans),
+            Report("/organization/usage/embeddings", partial(_usage, bucket_width, _EMBEDDING_GROUPS), spans=_spans),
+            Report("/organization/costs", _costs, spans=_spans),
         ),
         source=open_openai(name=name, clock=clock),
         clock=clock,
         wait=wait,
     )
+
+
+def _spans(page: Object) -> list[tuple[int, int]]:
+    return spans_in(page, ("start_time", "end_time"))
 
 
 def _usage(width: BucketWidth, groups: tuple[str, ...], window: Window) -> Query:

@@ -8,6 +8,7 @@ from store.errors import BadInput
 from store.model.ports import Clock, Source
 from store.model.usage import BillingMode
 from tools.sources.anthropic_admin import open_anthropic
+from tools.sources.aws_cur import cur_rows
 from tools.sources.focus import FocusSource
 from tools.sources.langfuse import open_langfuse
 from tools.sources.litellm import LiteLLMSource
@@ -61,6 +62,7 @@ SOURCES: dict[str, Callable[[SourceOptions], Source]] = {
         "otlp", lambda name, given: open_otlp(name=name, clock=given.clock, billing_mode=given.billing_mode)
     ),
     "focus": _unmapped("focus", lambda name, given: FocusSource(name=name, clock=given.clock)),
+    "cur": _unmapped("cur", lambda name, given: FocusSource(name=name, clock=given.clock, rows=cur_rows)),
     "anthropic": _unmapped("anthropic", lambda name, given: open_anthropic(name=name, clock=given.clock)),
     "openai": _unmapped("openai", lambda name, given: open_openai(name=name, clock=given.clock)),
     "langfuse": _unmapped("langfuse", lambda name, given: open_langfuse(name=name, clock=given.clock)),

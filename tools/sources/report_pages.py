@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from store.errors import BadInput
 from store.model.ports import Clock
-from store.model.usage import Quarantined, UsageRecord, Window
+from store.model.statement import Said, Statement
+from store.model.usage import Quarantined, UsageRecord, Window, to_us
 from tools.http import Answer, Host, NoAnswer
 from tools.sources.documents import DocumentSource, Object
 
@@ -32,13 +33,25 @@ def _next_page(page: Object) -> object:
     return page.get("next_page") if page.get("has_more") is True else None
 
 
+class AskedToWait(NoAnswer):
+    """The provider wants to be left alone for so many seconds; the cursor goes on from there later."""
+
+    def __init__(self, says: str, seconds: float) -> None:
+        super().__init__(says)
+        self.seconds = seconds
+
+
 class Report(NamedTuple):
-    """One report: its path, the query for a window without the page, and how pages are named and followed."""
+    """One report: its path, the query for a window without the page, and how pages are named and followed.
+
+    `spans` gives the buckets of a page, [start, end) in microseconds, where each stands whole on one page.
+    """
 
     path: str
     query: Callable[[Window], Query]
     page_name: str = "page"
     next_page: Callable[[Object], object] = _next_page
+    spans: Callable[[Object], list[tuple[int, int]]] | None = None
 
 
 class PullCursor(BaseModel):
@@ -52,18 +65,33 @@ class PullCursor(BaseModel):
 
 
 class Pulled(NamedTuple):
-    """A page's rows, and where the next page begins; None after the last page of the last report."""
+    """A page's rows, and where the next page begins; None after the last page of the last report.
+
+    `statements`: the periods of which these are all rows, None where the rows are single calls.
+    """
 
     rows: list[UsageRecord | Quarantined]
     cursor: PullCursor | None
+    statements: list[Statement] | None = None
+
+    def said(self) -> Iterator[Said | Quarantined]:
+        """The rows, each with its statement."""
+        spans = {(one.start_us, one.end_us): one for one in self.statements or ()}
+        yield from ((one, None) for one in spans.values())
+        for row in self.rows:
+            if isinstance(row, Quarantined):
+                yield row
+            else:
+                yield spans[row.occurred_us, row.occurred_us + row.period_seconds * 10**6], row
 
 
 class ReportPuller:
-    """Reads the reports of one organisation. `wait` sleeps for that many seconds."""
+    """Reads the reports of one organisation. `wait` sleeps for that many seconds, or raises AskedToWait."""
 
     def __init__(
         self,
         *,
+        name: str,
         host: Host,
         headers: dict[str, str],
         reports: Sequence[Report],
@@ -71,6 +99,7 @@ class ReportPuller:
         clock: Clock,
         wait: Callable[[float], None],
     ) -> None:
+        self._name = name
         self._host = host
         self._headers = headers
         self._reports = reports
@@ -95,8 +124,20 @@ class ReportPuller:
                 continue
             after = self._after(here, page)
             more = after.report < len(self._reports)
-            yield Pulled(list(self._source.parse([page])), after if more else None)
+            rows = list(self._source.parse([page]))
+            yield Pulled(rows, after if more else None, self._statements(here, page))
             here = after
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._host.close()
+
+    def _statements(self, here: PullCursor, page: Object) -> list[Statement] | None:
+        report = self._reports[here.report]
+        if report.spans is None:
+            return None
+        version_us = to_us(self._clock())
+        return [Statement(self._name, report.path, *span, version_us) for span in report.spans(page)]
 
     def _after(self, here: PullCursor, page: Object) -> PullCursor:
         token = self._reports[here.report].next_page(page)
@@ -142,9 +183,13 @@ class ReportPuller:
                 problem = f"GET {self._host.base_url}{path.partition('?')[0]}: answered {answer.status}"
                 seconds = self._asked_for(answer, seconds)
                 if seconds > _LONGEST_WAIT:
-                    raise NoAnswer(f"{problem} and asks to wait {seconds:.0f} s; the cursor goes on from here later")
+                    says = f"{problem} and asks to wait {seconds:.0f} s; the cursor goes on from here later"
+                    raise AskedToWait(says, seconds)
             if tries + 1 < _MOST_TRIES:
-                self._wait(seconds)
+                try:
+                    self._wait(seconds)
+                except AskedToWait as error:
+                    raise AskedToWait(f"{problem}; {error}", error.seconds) from error
         raise NoAnswer(f"{problem}; {_MOST_TRIES} tries")
 
     def _asked_for(self, answer: Answer, otherwise: float) -> float:

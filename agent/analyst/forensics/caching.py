@@ -11,6 +11,14 @@ from store.model.usage import Cube
 
 SHORT_LIFE = 300
 """Seconds that the shorter of the two cache lifetimes lasts."""
+_KINDS = {
+    "tool_order": "the order of the tools",
+    "tools": "the tools",
+    "clock": "a time or a date",
+    "id": "an id",
+    "number": "a number",
+    "text": "its words",
+}
 SILENT = 0.01
 """Below this share of the input, cache reads and writes count as none."""
 
@@ -52,6 +60,9 @@ def look_at_prefixes(now: Calls, before: Calls) -> Note | None:
     }
     if usual is not None:
         data["prefix_changes_rise"] = changes - usual
+    where = _break(now)
+    if where is not None:
+        data["prefix_break_offset"], data["prefix_break_kind"] = where
     lives = []
     for name, late, when in (("late_hits_drop", True, "over"), ("early_hits_drop", False, "within")):
         mine, theirs = _hits(now, late=late), _hits(before, late=late)
@@ -60,6 +71,8 @@ def look_at_prefixes(now: Calls, before: Calls) -> Note | None:
             lives.append(f"{mine:.0%} of the calls {when} five minutes after the one before (before {theirs:.0%})")
     read = f" The cache was read by {' and by '.join(lives)}." if lives else ""
     earlier = f" (before {usual:.0%})" if usual is not None else ""
+    if where is not None:
+        read = f" It first differs about {where[0]:,} tokens in, mostly by {_KINDS[where[1]]}.{read}"
     says = f"The prompt prefix differed from the app's previous call in {changes:.0%} of the calls{earlier}.{read}"
     return Note("traces", says, data)
 
@@ -91,6 +104,20 @@ def _changes(calls: Calls) -> float | None:
     same_app = apps[order][1:] == apps[order][:-1]
     differs = prefixes.codes[order][1:] != prefixes.codes[order][:-1]
     return share((same_app & differs).sum(), same_app.sum()) if same_app.any() else None
+
+
+def _break(calls: Calls) -> tuple[int, str] | None:
+    """The place in tokens (median) and kind of the prefix breaks that the guard saw most; None: it saw none."""
+    if not calls.rows:
+        return None
+    kinds = calls.text("prefix_break_kind")
+    known = np.flatnonzero(kinds.known())
+    if not len(known):
+        return None
+    counts = np.bincount(kinds.codes[known], minlength=len(kinds.values))
+    most = int(counts.argmax())
+    at = calls.number("prefix_break_at")[known][kinds.codes[known] == most]
+    return (int(percentile(at, 50)), kinds.values[most]) if kinds.values[most] in _KINDS else None
 
 
 def _hits(calls: Calls, *, late: bool) -> float | None:

@@ -29,6 +29,8 @@ class CacheBreak(Affected):
         return record._replace(
             release=self.release,
             prefix_hash=f"{hashed:016x}" if record.prefix_tokens else record.prefix_hash,
+            prefix_break_kind="clock" if record.prefix_tokens else record.prefix_break_kind,
+            prefix_break_at=10 if record.prefix_tokens else 0,
             cache_read=0,
             cache_write_5m=0 if hour_write else written,
             cache_write_1h=written if hour_write else 0,

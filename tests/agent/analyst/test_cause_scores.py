@@ -35,8 +35,8 @@ RARE: tuple[tuple[Cause, dict[str, float]], ...] = (
         "cache_ttl",
         {
             "cache_hit_drop": 0.5, "cache_read_ratio": 0.3, "late_hits_drop": 0.9, "early_hits_drop": 0.0,
-            "reuse_gap_seconds_p50": 900, "share_of_change.cache_mix": 0.9, "requests_ratio": 1.0, "prefix_changes_rise": 0.0,
-            "cache_write_rise": 0.5,
+            "reuse_gap_seconds_p50": 900, "share_of_change.cache_mix": 0.9, "requests_ratio": 1.0,
+            "prefix_changes_rise": 0.0, "cache_write_rise": 0.5,
         },
     ),
     (

@@ -1,12 +1,17 @@
 """Each weekly summary is made exactly once, at its local hour, whatever the clocks do."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from agent.entrypoints.weekly import MOST, due_at, weeks_due
+from agent.app import assemble
+from agent.entrypoints.weekly import MOST, due_at, make_due_summaries, weeks_due
 from agent.report.week import week_window
-from agent.settings import WeeklySettings
+from agent.settings import Settings, WeeklySettings
+from store.model.budget import Budget
+from store.model.incident import TrustNote
+from store.model.usage import TOTAL, Scope
 
 ZONES = [
     "UTC",
@@ -50,3 +55,33 @@ def test_a_long_stop_is_caught_up_within_bounds() -> None:
     due = weeks_due(datetime(2026, 10, 5, 10, tzinfo=UTC), when, last=last)
     assert due == ["2026-W37", "2026-W38", "2026-W39", "2026-W40"]
     assert len(due) == MOST
+
+
+def test_the_service_says_what_was_in_doubt_and_how_the_budgets_stand(tmp_path: Path) -> None:
+    """The summary that the service makes has the week's doubts, ended ones too, and the budgets."""
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    budget = Budget(name="everything", scope=TOTAL, period="month", usd_nanos=5 * 10**9)
+    settings = Settings(data_dir=tmp_path, budgets=(budget,))
+    bursar = assemble(settings, clock=lambda: now, owner="me", checkpointed=False)
+    doubt = TrustNote(scope=Scope.of(source="gateway"), kind="silent_source", says="nothing since Tuesday")
+    bursar.ledger.save_trust([doubt], at=datetime(2026, 11, 17, tzinfo=UTC))
+    bursar.ledger.save_trust([], at=datetime(2026, 11, 18, tzinfo=UTC))
+    (markdown,) = make_due_summaries(bursar)
+    bursar.close()
+    text = markdown.read_text()
+    assert "nothing since Tuesday" in text
+    assert "everything: $0.00 of $5.00 this month" in text
+
+
+def test_a_restart_does_not_make_doubtful_data_sound(tmp_path: Path) -> None:
+    """Until the new service has looked itself, rulings read what the last one noted."""
+    settings = Settings(data_dir=tmp_path)
+    doubt = TrustNote(scope=Scope.of(source="gateway"), kind="silent_source", says="nothing since Tuesday")
+    first = assemble(settings, clock=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC), owner="a", checkpointed=False)
+    first.ledger.save_trust([doubt], at=datetime(2026, 11, 23, 11, tzinfo=UTC))
+    first.close()
+    second = assemble(settings, clock=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC), owner="b", checkpointed=False)
+    assert [(one.kind, one.scope) for one in second.trust_notes] == [("silent_source", doubt.scope)]
+    second.watch()
+    assert second.ledger.trust() == [], "an empty warehouse has no silent source"
+    second.close()

@@ -17,11 +17,11 @@ def test_finds_the_team_that_went_wrong() -> None:
     warehouse = warehouse_with(records(series), clock=lambda: END)
     begin = series["search"].begin
     assert begin is not None
-    now = START + (begin + 12) * HOUR + timedelta(minutes=20)
+    now = START + (begin + 16) * HOUR + timedelta(minutes=20)
     spikes = detect(warehouse=warehouse, now=now, settings=SETTINGS)
     assert Scope.of(team="search", app="search-bot", api_key_id="key-search") in {spike.series for spike in spikes}
     assert {spike.series.get("team") for spike in spikes} <= {"search", None}
-    assert max(spike.seen_until for spike in spikes) == START + (begin + 12) * HOUR
+    assert max(spike.seen_until for spike in spikes) == START + (begin + 16) * HOUR
     warehouse.close()
 
 

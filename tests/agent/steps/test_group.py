@@ -9,7 +9,9 @@ from agent.steps.detect import detect
 from agent.steps.group import group
 from evals.series import START
 from store.ledger.ledger import Ledger, open_ledger
+from store.model.expected import Expected
 from store.model.incident import Incident
+from store.model.usage import Scope, Window
 from store.usage.duckdb import DuckDBWarehouse
 from tests.agent.steps.usage import END, HOUR, company, records, warehouse_with
 
@@ -42,7 +44,7 @@ def test_an_incident_is_followed_to_its_end(warehouse: DuckDBWarehouse, ledger: 
     one = SERIES["search"]
     assert one.begin is not None
     assert one.end is not None
-    (first,) = look(ledger, warehouse, one.begin + 12)
+    (first,) = look(ledger, warehouse, one.begin + 16)
     assert ledger.incident(first.id) is None
     ledger.save_incident(first)
     (second,) = look(ledger, warehouse, one.end - 1)
@@ -69,3 +71,17 @@ def test_equal_data_give_equal_incidents(warehouse: DuckDBWarehouse, ledger: Led
 def test_nothing_known_and_nothing_new_is_nothing(warehouse: DuckDBWarehouse, ledger: Ledger) -> None:
     """Without spikes and incidents there is no work."""
     assert group(ledger=ledger, warehouse=warehouse, spikes=[], now=END, settings=SETTINGS) == []
+
+
+def test_the_calendar_holds_an_incident_back(warehouse: DuckDBWarehouse, ledger: Ledger) -> None:
+    """What the ledger's calendar expects in the scope at the time is named in the incident; once removed it is not."""
+    one = SERIES["search"]
+    assert one.begin is not None
+    window = Window(start=START + one.begin * HOUR, end=END)
+    entry = Expected(
+        name="launch", kind="planned", scope=Scope.of(team="search"), window=window, owner="a", made_at=END
+    )
+    ledger.expect(entry, by="ann")
+    assert [found.planned for found in look(ledger, warehouse, one.begin + 20)] == ["launch"]
+    ledger.unexpect("launch", by="ann")
+    assert [found.planned for found in look(ledger, warehouse, one.begin + 20)] == [None]

@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from agent.analyst.case import CaseData, choose_reference, hours_before, incident_window, weeks_before
+from agent.analyst.case import choose_reference, hours_before, incident_window, weeks_before
 from agent.steps.investigate import Reasoner, gather, investigate
-from store.model.incident import CauseScore, Finding
-from store.model.usage import Scope, Window, from_us
+from store.model.incident import Finding
+from store.model.usage import Window, from_us
 from store.usage.duckdb import open_duckdb
 from tests.agent.analyst import small_faults as faults
 from tests.agent.analyst.small_world import NIGHT, PRICES, START, WINDOW, SmallWorld
+from tools.reasoner.inquiry import Diagnosis, Opinion
 
 WEEK = timedelta(days=7)
 
@@ -121,18 +122,22 @@ def test_equal_data_give_equal_findings() -> None:
     assert _find(SmallWorld(faults.cache_break)) == _find(SmallWorld(faults.cache_break))
 
 
-def test_a_reasoner_has_the_last_word_and_its_failure_costs_nothing() -> None:
-    """What the reasoner returns is the finding; where it returns None, the analyst's stands."""
-    world = SmallWorld(faults.model_switch)
-
-    def sure(case: CaseData, finding: Finding) -> Finding:
-        assert case.core == Scope.of(team="support", app="assist")
-        return finding.model_copy(
-            update={"made_by": "reasoner", "causes": (CauseScore(cause="fast_mode", confidence=0.6),)}
-        )
-
-    assert _find(world, reasoner=sure).cause == "fast_mode"
-    assert _find(world, reasoner=lambda _, __: None) == _find(world)
+def test_a_reasoner_reorders_causes_and_its_failure_costs_nothing() -> None:
+    """A diagnosis moves the scores within bounds and says so; without one the analyst's finding stands and says why."""
+    world, diagnosis = (
+        SmallWorld(faults.model_switch),
+        Diagnosis(cause="fast_mode", confidence=0.6, evidence=["ev-1"], ruled_out=[], why="because"),
+    )
+    alone = _find(world)
+    found = _find(world, reasoner=lambda _: Opinion(diagnosis, "answered", "A model weighed it.", 7))
+    assert (found.made_by, found.review, found.cost_nanos) == ("reasoner", "A model weighed it.", 7)
+    by_cause = {one.cause: one for one in found.causes}
+    assert by_cause["fast_mode"].confidence == pytest.approx(0.3)
+    assert by_cause["fast_mode"].supported_by == ("ev-1",)
+    kept = {"causes", "focus", "made_by", "review", "cost_nanos"}
+    assert found.model_dump(exclude=kept) == alone.model_dump(exclude=kept)
+    failed = _find(world, reasoner=lambda _: Opinion(None, "refused", "It refused.", 3))
+    assert failed == alone.model_copy(update={"review": "It refused.", "cost_nanos": 3})
 
 
 def test_evidence_names_its_query_scope_and_window() -> None:

@@ -6,14 +6,15 @@ from datetime import timedelta
 import pytest
 
 from agent.steps.propose import propose
+from agent.walk import effects, standings
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts
 from playbooks.registry import PLAYBOOKS, parameters
 from playbooks.session_cap import SessionCap
 from store.model.canonical import stable_id
 from store.model.incident import Finding
-from store.model.ports import GatewayReader
+from store.model.ports import GatewayReader, Observed
 from store.model.prices import PriceKey, PriceTable
-from store.model.remedy import Action, BlockKey, Proposal, SetModelAlias, SetSessionCap
+from store.model.remedy import Action, BlockKey, Notify, Proposal, SetModelAlias, SetSessionCap
 from store.model.usage import TOTAL, Scope, UsageRecord
 from store.usage.duckdb import DuckDBWarehouse, open_duckdb
 from tests.agent.steps.gateway import LookedAt
@@ -191,7 +192,8 @@ def test_two_playbooks_with_one_plan_are_one_proposal(warehouse: DuckDBWarehouse
     """Back to Sonnet is also one step down from Opus: the better-founded one stays."""
     found = finding("model_switch", facts={"model": OPUS, "previous_model": SONNET})
     records = every(10, 200, model=OPUS, requested_model="smart")
-    assert names(proposed(warehouse, found, records, reader=LookedAt())) == ["model_pin", "notify"]
+    everyone = parameters({"model_downgrade": {"canary_percent": 100}})
+    assert names(proposed(warehouse, found, records, reader=LookedAt(), params=everyone)) == ["model_pin", "notify"]
 
 
 def test_the_operators_parameters_are_used(warehouse: DuckDBWarehouse) -> None:
@@ -203,3 +205,91 @@ def test_the_operators_parameters_are_used(warehouse: DuckDBWarehouse) -> None:
 def test_an_empty_warehouse_leaves_only_the_note(warehouse: DuckDBWarehouse) -> None:
     """Without records nothing can be promised."""
     assert names(proposed(warehouse, records=(), reader=LookedAt())) == ["notify"]
+
+
+class Doubled(Playbook):
+    """A session cap that also tells of itself and caps one key more: a plan of two effects."""
+
+    name = "doubled"
+    causes = SessionCap.causes
+    kinds = ("set_session_cap", "notify")
+    risk = "low"
+    reversible = True
+    params = SessionCap.params
+    harm_if_wrong = 0.5
+
+    def propose(self, finding: Finding, facts: ProposalFacts, params: Params) -> Draft | None:
+        """The honest draft, a note, and the same cap for one key."""
+        draft = SessionCap().propose(finding, facts, params)
+        if draft is None:
+            return None
+        key = SetSessionCap(target=Scope.of(team="search", app="indexer", api_key_id="key-1"), max_calls=60)
+        return draft.model_copy(update={"actions": (*draft.actions, Notify(target=SCOPE, message="two"), key)})
+
+
+class Versioned(LookedAt):
+    """Every slot has a version of its own, as in the guard's rule book."""
+
+    def observe(self, action: Action) -> Observed:
+        """Nothing is set; the version is the target's."""
+        return Observed(value={}, marker=None, version=action.target.text)
+
+
+def test_a_plan_of_two_effects_keeps_the_version_of_each(warehouse: DuckDBWarehouse) -> None:
+    """It stands as planned while both slots are as they were, and drifts when either moves."""
+    key = Scope.of(team="search", app="indexer", api_key_id="key-1")
+    found = finding("agent_loop", 0.8, facts={"session_calls_p99_normal": 30}, evidence=(key,))
+    plan = proposed(warehouse, found, reader=Versioned(), playbooks=(Doubled(),))[0]
+    assert [action.kind for action in plan.actions] == ["set_session_cap", "notify", "set_session_cap"]
+    seen = [Observed(value={}, marker=None, version=action.target.text) for action in effects(plan)]
+    assert standings(plan, seen, cas=True) == ["as_planned", "as_planned"]
+    moved = [seen[0], seen[1].model_copy(update={"version": "later"})]
+    assert standings(plan, moved, cas=True) == ["as_planned", "drift"]
+
+
+def test_every_proposal_says_why_it_stands_where_it_does(warehouse: DuckDBWarehouse) -> None:
+    """The best one its figures, the others to what they lost; doing nothing is one of them."""
+    best, *others = proposed(warehouse, reader=LookedAt())
+    assert best.because.startswith("put forward: net benefit ")
+    assert others[-1].playbook == "notify"
+    assert f"session_cap is worth {best.rank:,.2f}" in others[-1].because
+
+
+def test_a_gateway_that_takes_other_actions_is_asked_by_its_own_capabilities(warehouse: DuckDBWarehouse) -> None:
+    """Which gateway a plan goes to decides what may be proposed, not the first one that is configured."""
+    narrow = LookedAt(capabilities=EVERYTHING.model_copy(update={"handles": frozenset()}))
+    warehouse.append(RUNAWAY)
+    found = propose(
+        finding=LOOP, incident=incident(), warehouse=warehouse, price_table_for=_prices, reader=narrow,
+        playbooks=PLAYBOOKS, never_touch=(), now=NOW, route=lambda _: LookedAt(),
+    )  # fmt: skip
+    assert names(found)[0] == "session_cap"
+
+
+def test_a_gateway_that_cannot_split_gets_the_alias_for_everyone(warehouse: DuckDBWarehouse) -> None:
+    """A canary where one can be; elsewhere the same change for all sessions, with all of its saving."""
+    found = finding("model_switch", facts={"model": OPUS})
+    rows = every(10, 200, model=OPUS, requested_model=OPUS)
+    downgrade = [playbook for playbook in PLAYBOOKS if playbook.name == "model_downgrade"]
+    canary = proposed(warehouse, found, rows, reader=LookedAt(), playbooks=downgrade)[0]
+    whole = propose(
+        finding=found, incident=incident(), warehouse=warehouse, price_table_for=_prices, reader=LookedAt(),
+        playbooks=downgrade, never_touch=(), now=NOW,
+        route=lambda actions: None if actions[0].to.get("percent") else LookedAt(),
+    )[0]  # fmt: skip
+    assert (canary.actions[0].to["percent"], whole.actions[0].to["percent"]) == (25, None)
+    assert whole.saving.mid == 4 * canary.saving.mid
+
+
+def test_an_issue_that_no_code_host_takes_is_told_to_the_owner(warehouse: DuckDBWarehouse) -> None:
+    """The text must reach somebody."""
+    broken = [
+        row._replace(prefix_hash=f"p{i}")
+        for i, row in enumerate(every(10, 100, input_uncached=500, cache_write_5m=9500))
+    ]
+    warm = every(60, 100, start=NOW - timedelta(days=3), first=5000, input_uncached=500, cache_read=9500)
+    params = parameters({"cache_repair": {"repository": "acme/app"}})
+    no_host = LookedAt(capabilities=EVERYTHING)
+    found = proposed(warehouse, finding("cache_break"), [*broken, *warm], reader=no_host, params=params)
+    repair = next(made for made in found if made.playbook == "cache_repair")
+    assert repair.actions[0].kind == "notify"

@@ -49,3 +49,28 @@ def test_missing_and_zero_prices_are_named() -> None:
         (note.kind, note.scope.get("model")) for note in notes(warehouse_with([*ROWS, *strange], clock=lambda: END))
     ]
     assert kinds == [("unpriced", "unheard-of"), ("zero_cost", "gratis")]
+
+
+def test_tokens_that_disagree_are_named_for_their_model() -> None:
+    """The money agrees, but the provider counted half as many tokens of the model again."""
+    warehouse = warehouse_with(ROWS, clock=lambda: END)
+    more = [
+        row._replace(model="claude-sonnet-4-5-20250929", input_uncached=row.input_uncached * 3 // 2)
+        for row in records(company(), source="provider")
+    ]
+    warehouse.append(more, role="reference")
+    warehouse.roll_up()
+    (note,) = notes(warehouse)
+    assert (note.kind, note.scope.as_dict()) == (
+        "disagreement",
+        {"provider": "anthropic", "model": "claude-sonnet-4-5"},
+    )
+
+
+def test_one_call_reported_by_two_sources_is_named() -> None:
+    """Two metered sources that say the same to the token count every call twice."""
+    again = [row._replace(source="export", record_id=f"again/{row.record_id}") for row in ROWS]
+    (note,) = notes(warehouse_with([*ROWS, *again], clock=lambda: END))
+    assert (note.kind, note.scope.as_dict()) == ("reported_twice", {"source": "gateway"})
+    other = [row._replace(input_uncached=row.input_uncached + 1) for row in again]
+    assert notes(warehouse_with([*ROWS, *other], clock=lambda: END)) == []

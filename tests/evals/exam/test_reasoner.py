@@ -59,6 +59,8 @@ def test_without_a_key_it_says_so_and_ends(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     done = CliRunner().invoke(app, ["eval", "--reasoner", "claude"])
     assert done.exit_code == 0
+    asked = CliRunner().invoke(app, ["eval", "--reasoner", "claude", "--json"])
+    assert json.loads(asked.stdout)["rows"] == []
     assert claude({}) is None
     assert NO_KEY.split(";", maxsplit=1)[0] in " ".join(done.output.split())
 

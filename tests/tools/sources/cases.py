@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.checks.check_source import NOW, Row, SourceCase
 from tools.sources.anthropic_admin import open_anthropic
+from tools.sources.aws_cur import cur_rows
 from tools.sources.focus import FocusSource
 from tools.sources.langfuse import open_langfuse
 from tools.sources.openai_admin import open_openai
@@ -203,6 +204,26 @@ def _focus_row(n: int) -> Row:
     }
 
 
+def _cur_row(n: int) -> Row:
+    return {
+        "bill_payer_account_id": "123456789012",
+        "line_item_unblended_cost": 0.01,
+        "line_item_currency_code": "USD",
+        "line_item_line_item_type": "Usage",
+        "line_item_product_code": "AmazonBedrock",
+        "line_item_usage_type": "USE1-Claude4.5Sonnet-output-tokens",
+        "line_item_usage_start_date": int(NOW.timestamp()) - _HOUR,
+        "line_item_usage_end_date": int(NOW.timestamp()),
+        "line_item_usage_amount": n,
+        "line_item_resource_id": f"profile-{n}",
+        "line_item_iam_principal": "PLACE",
+        "pricing_unit": "Tokens",
+    }
+
+
+_CUR_TELLING = ("line_item_line_item_type", "line_item_product_code")
+
+
 def _observation(n: int) -> Row:
     return {
         "id": f"{n:016x}",
@@ -272,6 +293,20 @@ MORE_CASES = (
         lambda row, tokens: {**row, "ConsumedQuantity": tokens},
         lambda row, seconds: {**row, "ChargePeriodStart": seconds, "ChargePeriodEnd": seconds + _HOUR},
         fields=lambda row: sorted(name for name in row if name not in _TELLING),
+        versions_in_one_file=False,
+    ),
+    SourceCase(
+        "cur",
+        lambda clock: FocusSource(name="cur", clock=clock, rows=cur_rows),
+        _cur_row,
+        lambda row, tokens: {**row, "line_item_usage_amount": tokens},
+        lambda row, seconds: {
+            **row,
+            "line_item_usage_start_date": seconds,
+            "line_item_usage_end_date": seconds + _HOUR,
+        },
+        fields=lambda row: sorted(name for name in row if name not in _CUR_TELLING),
+        place="api_key_id",
         versions_in_one_file=False,
     ),
 )

@@ -27,11 +27,16 @@ class Fault:
 
 @dataclass
 class AdminStandIn:
-    """Answers both providers' reports. `page_buckets` cuts pages short, as a provider may; `faults` come first."""
+    """Answers both providers' reports. `page_buckets` cuts pages short, as a provider may; `faults` come first.
+
+    `after`: faults by how many questions were answered before; `empty`: buckets have no results.
+    """
 
     page_buckets: int = 10
     output_tokens: int = 7
     faults: list[Fault] = field(default_factory=list)
+    after: dict[int, Fault] = field(default_factory=dict)
+    empty: bool = False
     queries: list[tuple[str, Json]] = field(default_factory=list)
     lost_pages: set[str] = field(default_factory=set)
 
@@ -40,8 +45,9 @@ class AdminStandIn:
         query = request.query_params
         asked: Json = {name: query.getlist(name) if name.endswith("[]") else query[name] for name in query}
         self.queries.append((request.url.path, asked))
-        if self.faults:
-            fault = self.faults.pop(0)
+        late = self.after.pop(len(self.queries) - 1, None)
+        if late or self.faults:
+            fault = late or self.faults.pop(0)
             headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
             return Response(fault.body, fault.status, headers)
         anthropic = request.url.path.startswith("/v1/organizations")
@@ -76,7 +82,7 @@ class AdminStandIn:
             groups = [*groups, "model"]  # the description's parts come with it
         # A dimension that was not asked for is null.
         known = {name: value if name not in _GROUPABLE or name in groups else None for name, value in result.items()}
-        return {**times, "results": [known]}
+        return {**times, "results": [] if self.empty else [known]}
 
     def _messages(self) -> Json:
         return {

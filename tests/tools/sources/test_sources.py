@@ -93,7 +93,7 @@ def test_every_registered_source_is_checked() -> None:
 
 def test_the_registry_names_what_it_knows() -> None:
     """A format nobody knows, or options that do not fit, are told with what is known."""
-    with pytest.raises(BadInput, match="known: litellm, otlp, focus, anthropic, openai, langfuse, tabular"):
+    with pytest.raises(BadInput, match="known: litellm, otlp, focus, cur, anthropic, openai, langfuse, tabular"):
         open_source("excel", SourceOptions(at()))
     with pytest.raises(BadInput, match="needs a mapping file"):
         open_source("tabular", SourceOptions(at()))
@@ -107,10 +107,12 @@ def test_collect_tells_how_far_it_is_and_prices_what_it_takes(tmp_path: Path) ->
     unknown = {**_payload(2), "model": "house-model"}
     path.write_text(json.dumps(_payload(1)) + "\n" + json.dumps(unknown) + "\nbroken\n")
     warehouse = open_duckdb(None, clock=at())
-    heard: list[Intake] = []
+    heard: list[tuple[Intake, int]] = []
     source = LiteLLMSource(name="gateway", clock=at())
-    took = collect(source=source, paths=[path], warehouse=warehouse, prices=PriceBook(), progress=heard.append)
-    assert heard == [took] == [Intake(accepted=2, quarantined=1)]
+    took = collect(
+        source=source, paths=[path], warehouse=warehouse, prices=PriceBook(), progress=lambda *at: heard.append(at)
+    )
+    assert heard == [(took, path.stat().st_size)] == [(Intake(accepted=2, quarantined=1), path.stat().st_size)]
     assert roll_up(warehouse=warehouse, prices=PriceBook()) is not None
     cube = warehouse.cube(EVER, bucket_seconds=86_400, dims=())
     assert (cube.total("cost_nanos"), cube.total("unpriced")) == (100 * 5_000 + 1 * 25_000, 1)

@@ -1,0 +1,73 @@
+"""What travels in a snapshot beside its records: the statements that hold, and how far the pulls have come."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from store.model.statement import Offer
+from store.model.usage import Intake, Role
+from store.usage import manifests, snapshots
+from store.usage.append import append
+
+
+class _Notes(NamedTuple):
+    statements: list[tuple[Role, Offer]]
+    pulls: list[tuple[str, str]]
+    withdrawn: list[tuple[Role, str, str]]
+    """(role, slot, record id) of rows that were said and hold no longer."""
+
+
+_WITHDRAWN = """
+SELECT role, slot, record_id FROM stated s
+WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.role = s.role AND r.record_id = s.record_id)
+"""
+_KEEP_WITHDRAWN = """
+INSERT INTO stated SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
+EXCEPT SELECT role, slot, record_id FROM stated
+"""
+
+
+def notes(connection: duckdb.DuckDBPyConnection) -> bytes:
+    """The notes of a snapshot that is written now."""
+    pulls = connection.execute("SELECT source, body FROM pulls ORDER BY source").fetchall()
+    return msgspec.json.encode(_Notes(manifests.held(connection), pulls, connection.execute(_WITHDRAWN).fetchall()))
+
+
+def load(connection: duckdb.DuckDBPyConnection, path: Path) -> Intake:
+    """Take in a snapshot inside the caller's transaction: its statements as such, all else row by row.
+
+    How far a pull has come is taken over only by a warehouse that has not pulled that source itself.
+
+    Raises:
+        BadInput: the file is not a snapshot, or is damaged.
+    """
+    brought = msgspec.json.decode(snapshots.notes_of(path), type=_Notes)
+    intake = Intake()
+    for role, slots, rows in snapshots.read(path):
+        plain = pa.array([slot is None for slot in slots])
+        intake += append(connection, rows.filter(plain), role)
+    roles: tuple[Role, ...] = ("metered", "reference")
+    for role in roles:
+        offers = [offer for of, offer in brought.statements if of == role]
+        if offers:
+            add = partial(append, connection, role=role)
+            intake += manifests.restate(connection, offers, _stated(path, role), role=role, add=add)
+    if brought.withdrawn:
+        connection.execute(_KEEP_WITHDRAWN, [list(column) for column in zip(*brought.withdrawn, strict=True)])
+    for source, body in brought.pulls:
+        connection.execute("INSERT INTO pulls VALUES (?, ?) ON CONFLICT DO NOTHING", [source, body])
+    return intake
+
+
+def _stated(path: Path, role: Role) -> Iterator[manifests.Rows]:
+    for of, slots, rows in snapshots.read(path):
+        if of == role:
+            stated = pa.array(slots, pa.string())
+            keep = pc.is_valid(stated)
+            yield stated.filter(keep).to_pylist(), rows.filter(keep)

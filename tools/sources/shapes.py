@@ -1,0 +1,203 @@
+"""Typed reading of the JSON paths that a source reads: many lines at once into one Arrow column for each path.
+
+Lines go by the block through Arrow's reader. A block with any line that is not as plain as expected goes line by line
+through msgspec, and a line whose values have other types than those expected is left to the source's own row-by-row
+reading, which judges it. So a shape decides nothing: it only says which lines are plain.
+"""
+
+import io
+from collections.abc import Mapping, Sequence, Set
+from enum import Enum
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+_LINES = 4_096
+_MOST_CHARACTERS = 512
+_MOST_COUNT = 10**11
+
+
+class _Choice(msgspec.Struct, gc=False):
+    finish_reason: Annotated[str, msgspec.Meta(max_length=_MOST_CHARACTERS)] | None = None
+
+
+_CHOICES = pa.list_(pa.struct([("finish_reason", pa.string())]))
+
+
+class Kind(Enum):
+    """What a path leads to: its type for Arrow and for msgspec."""
+
+    TEXT = (pa.string(), Annotated[str, msgspec.Meta(max_length=_MOST_CHARACTERS)] | None)
+    COUNT = (pa.int64(), Annotated[int, msgspec.Meta(ge=0, le=_MOST_COUNT)] | None)
+    NUMBER = (pa.float64(), float | None)
+    FLAG = (pa.bool_(), bool | None)
+    TEXTS = (pa.list_(pa.string()), list[str] | None)
+    CHOICES = (_CHOICES, list[_Choice] | None)
+    """Becomes the finish reason of the first one."""
+
+
+class Misfit(Exception):
+    """Two paths that cannot both be read: one leads through what the other takes for a value."""
+
+
+class Shape:
+    """The paths that a source reads, dotted, with the kind of value each leads to.
+
+    Raises:
+        Misfit: the paths contradict each other.
+    """
+
+    def __init__(self, paths: Mapping[str, Kind]) -> None:
+        self._paths = dict(paths)
+        tree: dict[str, Any] = {}
+        for path, kind in paths.items():
+            *inner, last = path.split(".")
+            at = tree
+            for name in inner:
+                at = at.setdefault(name, {})
+                if not isinstance(at, dict):
+                    raise Misfit(path)
+            if at.setdefault(last, kind) is not kind:
+                raise Misfit(path)
+        self._tree = tree
+        self._full = self._lean = _parsing(tree, None)
+        self._seen: frozenset[str] = frozenset()
+        self._decode = msgspec.json.Decoder(_msgspec_type(tree)).decode
+        self._schema = pa.schema([(path, _flat(kind)) for path, kind in paths.items()])
+
+    def columns(self, lines: Sequence[bytes]) -> tuple[pa.Table, list[bytes], list[bytes]]:
+        """(a column for each path that any line has, the lines that fit, in order, the others)."""
+        fit: list[bytes] = []
+        others: list[bytes] = []
+        tables: list[pa.Table] = []
+        for start in range(0, len(lines), _LINES):
+            part = lines[start : start + _LINES]
+            table = self._block(part)
+            if table is None:
+                table, part = self._line_by_line(part, others)
+            tables.append(table)
+            fit += part
+        whole = pa.concat_tables(tables, promote_options="default") if tables else self._schema.empty_table()
+        return whole, fit, others
+
+    def _block(self, lines: Sequence[bytes]) -> pa.Table | None:
+        """The columns of lines that are all plain, or None."""
+        block = b"\n".join(lines)
+        # One object a line, and no text that a database cannot store.
+        if block.count(b"}\n{") != len(lines) - 1 or not (block.isascii() or _is_utf8(block)):
+            return None
+        nested, paths = _parsed(block, self._lean), self._seen
+        if nested is None or not paths:
+            nested, paths = _parsed(block, self._full), frozenset(self._paths)
+        if nested is None or nested.num_rows != len(lines):
+            return None
+        found = {path: _at(nested, path, self._paths[path]) for path in paths}
+        given = {path: column for path, column in found.items() if column.null_count < len(lines)}
+        self._learn(given.keys())
+        return pa.table(given) if given and all(map(_is_plain, given.values())) else None
+
+    def _learn(self, given: Set[str]) -> None:
+        """Most paths lead nowhere in a given log, and null costs a third less to read than an absent value.
+
+        A value that does come where null is expected is refused by the reader, and all is read again as declared.
+        """
+        if not given <= self._seen:
+            self._seen |= given
+            self._lean = _parsing(self._tree, self._seen)
+
+    def _line_by_line(self, lines: Sequence[bytes], others: list[bytes]) -> tuple[pa.Table, list[bytes]]:
+        rows, fit = [], []
+        for line in lines:
+            try:
+                rows.append(msgspec.to_builtins(self._decode(line)))
+            except (msgspec.MsgspecError, RecursionError):
+                others.append(line)
+            else:
+                fit.append(line)
+        columns = [[_inside(row, path, kind) for row in rows] for path, kind in self._paths.items()]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        return pa.table(arrays, schema=self._schema), fit
+
+
+def _parsing(tree: Mapping[str, Any], seen: Set[str] | None) -> pj.ParseOptions:
+    return pj.ParseOptions(
+        explicit_schema=pa.schema(list(_arrow_type(tree, seen, ""))),
+        newlines_in_values=False,
+        unexpected_field_behavior="ignore",
+    )
+
+
+def _parsed(block: bytes, parsing: pj.ParseOptions) -> pa.Table | None:
+    reading = pj.ReadOptions(use_threads=False, block_size=len(block) + 1)
+    try:
+        return pj.read_json(io.BytesIO(block), read_options=reading, parse_options=parsing)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _arrow_type(tree: Mapping[str, Any], seen: Set[str] | None, prefix: str) -> pa.StructType:
+    """The declared type, with null in place of every value whose path was not seen."""
+    fields: list[tuple[str, pa.DataType]] = []
+    for name, sub in tree.items():
+        path = prefix + name
+        if isinstance(sub, dict):
+            fields.append((name, _arrow_type(sub, seen, f"{path}.")))
+        else:
+            fields.append((name, sub.value[0] if seen is None or path in seen else pa.null()))
+    return pa.struct(fields)
+
+
+def _msgspec_type(tree: Mapping[str, Any]) -> Any:
+    fields = [
+        (f"f{at}", _msgspec_type(sub) | None if isinstance(sub, dict) else sub.value[1], None)
+        for at, sub in enumerate(tree.values())
+    ]
+    rename = {f"f{at}": name for at, name in enumerate(tree)}
+    return msgspec.defstruct("Shape", fields, gc=False, omit_defaults=True, rename=rename)
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _flat(kind: Kind) -> pa.DataType:
+    return pa.string() if kind is Kind.CHOICES else kind.value[0]
+
+
+def _at(table: pa.Table, path: str, kind: Kind) -> pa.ChunkedArray:
+    name, *inner = path.split(".")
+    column = pc.struct_field(table.column(name), inner) if inner else table.column(name)
+    if kind is not Kind.CHOICES:
+        return column
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column), pa.string())])
+    some = pc.if_else(pc.greater(pc.list_value_length(column), 0), column, None)
+    return pc.struct_field(pc.list_element(some, 0), "finish_reason")
+
+
+def _is_plain(column: pa.ChunkedArray) -> bool:
+    if column.null_count == len(column):
+        return True
+    if column.type == pa.string():
+        return bool(pc.max(pc.binary_length(column)).as_py() <= _MOST_CHARACTERS)
+    if column.type == pa.int64():
+        ends = pc.min_max(column).as_py()
+        return bool(ends["min"] >= 0 and ends["max"] <= _MOST_COUNT)
+    return True
+
+
+def _inside(row: Any, path: str, kind: Kind) -> Any:
+    for name in path.split("."):
+        if not isinstance(row, dict):
+            return None
+        row = row.get(name)
+    if kind is Kind.CHOICES:
+        return row[0].get("finish_reason") if row else None
+    return row
