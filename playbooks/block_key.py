@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from playbooks.estimate import case_of, draft
+from playbooks.normal import normal_spend
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
 from playbooks.replay.limits import replay_block
 from store.model.incident import Finding
@@ -42,7 +43,7 @@ class BlockKeyPlaybook(Playbook):
         case = case_of(self, finding, facts, Scope.of(api_key_id=key))
         if case is None:
             return None
-        replayed = replay_block(case.records)
+        replayed = replay_block(case.records, normal_nanos=normal_spend(case.reference_records, case.seconds))
         return draft(
             self,
             case,

@@ -1,16 +1,35 @@
 """Which way an action moves a limit, from what the gateway held to what the action sets."""
 
-from store.model.remedy import Action, BlockKey, SetModelAlias, SetPromptCache, Settings
+from store.model.remedy import (
+    Action,
+    BlockKey,
+    SetModelAlias,
+    SetPromptCache,
+    SetReasoningEffort,
+    SetServiceTier,
+    Settings,
+)
 
-_LIMITS = ("requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens")
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens", "max_input_tokens", "max_nanos")
+_NO_LIMIT = SetModelAlias | SetPromptCache | SetReasoningEffort | SetServiceTier
+"""Changes of how requests are answered, not of how many are."""
+
+
+_TELLING = frozenset({"notify", "open_issue", "open_pull_request"})
+
+
+def tells(action: Action) -> bool:
+    """Whether it only tells people what to do: no gateway changes by it."""
+    return action.kind in _TELLING
 
 
 def tightens(action: Action) -> bool:
     """Whether the action leaves no limit looser than it was and is a limit at all.
 
-    A model alias and a cache setting are neither tighter nor looser: false. A note changes nothing: true.
+    A model alias, a cache setting, an effort and a tier are neither tighter nor looser: false. A note, an issue and a
+    pull request change nothing: true.
     """
-    if isinstance(action, SetModelAlias | SetPromptCache):
+    if isinstance(action, _NO_LIMIT):
         return False
     if isinstance(action, BlockKey):
         return True

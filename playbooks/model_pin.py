@@ -6,7 +6,7 @@ from pydantic import Field
 
 from playbooks.estimate import Case, case_of, draft
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
-from playbooks.replay.price import swap_model
+from playbooks.replay.swap import swap_model
 from playbooks.targets import alias_target
 from store.model.incident import Finding
 from store.model.prices import PriceKey

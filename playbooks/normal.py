@@ -44,6 +44,26 @@ def output_tokens(records: RecordTable) -> float | None:
     return float(np.percentile(numbers(records, "output")[keep], 95)) if keep.any() else None
 
 
+def input_tokens(records: RecordTable) -> float | None:
+    """The 95th percentile of input tokens of single answered requests, cached ones included; None without any."""
+    keep = (numbers(records, "requests") == 1) & (records.column("status") == "ok")
+    classes = ("input_uncached", "cache_read", "cache_write_5m", "cache_write_1h")
+    total = sum((numbers(records, name) for name in classes), np.zeros(records.rows, dtype=np.int64))
+    return float(np.percentile(total[keep], 95)) if keep.any() else None
+
+
+def normal_spend(records: RecordTable, seconds: int) -> int:
+    """What these records of an earlier time come to in so many seconds, nano-USD.
+
+    Where a row limit cut them, only the time from the first of them on counts.
+    """
+    if records.rows == 0:
+        return 0
+    start_us = int(records.column("occurred_us")[0]) if records.cut else records.window.start_us
+    covered = max(1, (records.window.end_us - start_us) // 10**6)
+    return int(numbers(records, "cost_nanos").sum()) * seconds // covered
+
+
 def larger(fact: float | None, counted: float | None) -> float | None:
     """The larger of what a finding says and what was counted; None where neither is known."""
     known = [value for value in (fact, counted) if value is not None]

@@ -38,6 +38,8 @@ RECORD_COLUMNS = (
     "cache_write_5m",
     "cache_write_1h",
     "output",
+    "reasoning",
+    "attempt",
     "cost_nanos",
     "billing_mode",
     "grade",
@@ -65,9 +67,10 @@ RECORD_COLUMNS = (
 class ProposalFacts:
     """What was fetched for the playbooks of one finding.
 
-    `records`: the finding's scope in the abnormal window, `reference_records`: the same scope in the week before it;
-    both with RECORD_COLUMNS. `seconds`: how much of the window the records cover (less than all of it where a row
-    limit cut them). `alternatives`: {model: cheaper ones, dearest first}. `gateway`: None where there is none.
+    `records`: the finding's scope in the abnormal window, `reference_records`: the same scope, whatever the model, in
+    the week before it; both with RECORD_COLUMNS. `seconds`: how much of the window the records cover (less than all of
+    it where a row limit cut them). `alternatives`: {model: cheaper ones, dearest first}. `gateway`: None where there is
+    none.
     """
 
     records: RecordTable
@@ -95,11 +98,7 @@ class Params(BaseModel):
 
 
 class Draft(BaseModel):
-    """A remedy before it has met the gateway.
-
-    The expected net benefit in USD a day is saving x (confidence x (1 - quality_cost) - (1 - confidence) x
-    harm_if_wrong): what it saves when the cause is right, less what it spoils when the cause is wrong.
-    """
+    """A remedy before it has met the gateway; playbooks.ranking says what it is worth."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -118,12 +117,10 @@ class Draft(BaseModel):
     undo_note: str
     check: Check
     lease_seconds: int = Field(gt=0)
-
-    @property
-    def net_benefit_usd(self) -> float:
-        """USD a day; a rank, not an amount of money in the books."""
-        weight = self.confidence * (1 - self.quality_cost) - (1 - self.confidence) * self.harm_if_wrong
-        return self.saving.mid / 1e9 * weight
+    uptake: float = Field(default=1.0, ge=0, le=1)
+    """How much of the saving is expected to come about: all of it where a gateway does it, less where people must."""
+    otherwise: "Draft | None" = None
+    """The plan for where no gateway can carry this one out."""
 
 
 class Playbook(ABC):
@@ -139,6 +136,8 @@ class Playbook(ABC):
     quality_cost: ClassVar[float] = 0.0
     """See Draft."""
     harm_if_wrong: ClassVar[float]
+    """See Draft."""
+    uptake: ClassVar[float] = 1.0
     """See Draft."""
 
     @abstractmethod

@@ -4,10 +4,11 @@ import math
 
 from pydantic import Field
 
-from playbooks.estimate import Case, case_of, draft
+from playbooks.estimate import Case, case_of, draft, first_known
 from playbooks.normal import larger, requests_per_minute
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, number
 from playbooks.replay.limits import replay_rate_limit
+from playbooks.season import OWN_HOURS, limited_day_over_window
 from playbooks.targets import ACTORS, limit_target
 from store.model.incident import Finding
 from store.model.remedy import SetRateLimit
@@ -59,7 +60,15 @@ class RateLimit(Playbook):
             quality_note=f"Requests above {limit} a minute are refused "
             f"({replayed.refused_share:.0%} of those recorded); normal is up to {normal:.0f} a minute.",
             undo_note="The limit is removed; the next minute's requests pass.",
+            day_over_window=None if case.cause in OWN_HOURS else _day(case, limit),
         )
+
+
+def _day(case: Case, limit: int) -> int | None:
+    pasts = (case.reference_records, case.around)
+    return first_known(
+        limited_day_over_window(case.records, past, case.window, case.now, per_minute=limit) for past in pasts
+    )
 
 
 def _normal(finding: Finding, facts: ProposalFacts, case: Case) -> float | None:

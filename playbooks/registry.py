@@ -4,14 +4,24 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from playbooks.batch_lane import BatchLane
 from playbooks.block_key import BlockKeyPlaybook
+from playbooks.budget_cap import BudgetCap
+from playbooks.cache_repair import CacheRepair
+from playbooks.context_cap import ContextCap
+from playbooks.fast_tier_off import FastTierOff
+from playbooks.key_rotation import KeyRotation
+from playbooks.long_context_routing import LongContextRouting
 from playbooks.model_downgrade import ModelDowngrade
 from playbooks.model_pin import ModelPin
 from playbooks.notify import NotifyPlaybook
 from playbooks.output_cap import OutputCap
+from playbooks.planned_event import PlannedEvent
 from playbooks.playbook import Params, Playbook
 from playbooks.prompt_cache import PromptCache
 from playbooks.rate_limit import RateLimit
+from playbooks.reasoning_effort import ReasoningEffort
+from playbooks.retry_policy import RetryPolicy
 from playbooks.session_cap import SessionCap
 from store.errors import BadInput
 
@@ -20,9 +30,19 @@ PLAYBOOKS: tuple[Playbook, ...] = (
     RateLimit(),
     ModelPin(),
     ModelDowngrade(),
+    ReasoningEffort(),
     PromptCache(),
+    CacheRepair(),
     OutputCap(),
+    ContextCap(),
+    LongContextRouting(),
+    FastTierOff(),
+    RetryPolicy(),
+    BatchLane(),
+    PlannedEvent(),
+    BudgetCap(),
     BlockKeyPlaybook(),
+    KeyRotation(),
     NotifyPlaybook(),
 )
 

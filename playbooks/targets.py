@@ -33,9 +33,13 @@ def alias_target(finding: Finding) -> Scope:
 
     Spend of "app x at model m" would vanish with the alias, and so look saved when it has only moved.
     """
-    target = limit_target(finding)
-    wider = Scope.of({name: value for name, value in target.dims if name not in MODEL})
-    return wider if wider.dims else target
+    return without_model(limit_target(finding))
+
+
+def without_model(scope: Scope) -> Scope:
+    """The scope without its model and provider; itself where it names nothing else."""
+    wider = Scope.of({name: value for name, value in scope.dims if name not in MODEL})
+    return wider if wider.dims else scope
 
 
 def at_model_of(finding: Finding, target: Scope) -> Scope:

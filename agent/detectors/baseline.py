@@ -18,8 +18,7 @@ def seasonal(usd: Matrix, *, first: Ints, buckets_per_day: int, start: int = 0) 
     last seven days while fewer than three weeks are known. A median over weeks is unmoved by an incident in one of
     them. Shapes: usd (s, t) USD -> (s, t - start) USD, (s, t - start).
     """
-    beyond = usd.shape[1] + 1
-    weekly, weeks = lagged_median(usd, step=7 * buckets_per_day, lags=WEEKS, first=first, start=start, stop=beyond)
+    weekly, weeks = lagged_median(usd, step=7 * buckets_per_day, lags=WEEKS, first=first, start=start)
     known = weeks > 0
     if (weeks < 3).any():
         young = int(np.flatnonzero((weeks < 3).any(axis=0))[-1]) + 1
@@ -27,18 +26,19 @@ def seasonal(usd: Matrix, *, first: Ints, buckets_per_day: int, start: int = 0) 
         known[:, :young] |= days > 0
         trust = _TRUST_IN_WEEKS[weeks[:, :young]]
         weekly[:, :young] = trust * weekly[:, :young] + (1 - trust) * daily
-    return _smoothed(weekly), known[:, :-1]
+    return _smoothed(weekly, last=(np.arange(start, usd.shape[1]) + 1) % buckets_per_day == 0), known
 
 
-def _smoothed(season: Matrix) -> Matrix:
+def _smoothed(season: Matrix, *, last: Flags) -> Matrix:
     """The mean with both neighbours, each cut to between half and twice: noise shrinks, the peak of a job stays.
 
-    The last column only serves as a neighbour (it too is told from the past) and is left out.
+    The `last` bucket of a day has none after it: what is usual tomorrow may depend on today. So all of a day's baseline
+    is known when the day begins.
     """
-    here, after = season[:, :-1], season[:, 1:]
-    before = np.concatenate([season[:, :1], season[:, :-2]], axis=1)
-    low, high = here / 2, here * 2
-    mean: Matrix = (here + np.clip(before, low, high) + np.clip(after, low, high)) / 3
+    before = np.concatenate([season[:, :1], season[:, :-1]], axis=1)
+    after = np.where(last, season, np.concatenate([season[:, 1:], season[:, -1:]], axis=1))
+    low, high = season / 2, season * 2
+    mean: Matrix = (season + np.clip(before, low, high) + np.clip(after, low, high)) / 3
     return mean
 
 

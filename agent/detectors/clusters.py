@@ -19,6 +19,8 @@ _COMMON_CHILDREN = 3
 _ALIKE = 4.0
 _MIXED_SHARE = 0.3
 """From this share on, or when both began at one hour, a series that mixes many apps is a symptom of a deeper one."""
+_TELLING_SHARE = 0.1
+"""What accounts for less of a wider series says nothing about whether its rise has one cause."""
 _DISPLACED = 1.2
 
 
@@ -153,7 +155,8 @@ def _explained_by(
     front = _disjoint(inner, nodes)
     shares = {i: _share(nodes[i], whole) for i in front}
     explained = sum(shares.values()) >= settings.explained_share
-    if explained and _together(front, nodes, owned=whole.scope.get("team") is not None):
+    telling = [i for i in front if shares[i] >= _TELLING_SHARE] or front[:1]
+    if explained and _together(telling, nodes, owned=whole.scope.get("team") is not None):
         parts.common.add(wide)
         return inner
     beside = [i for i in inner if abs(nodes[i].start - whole.start) <= _SAME_ONSET]
@@ -181,19 +184,29 @@ def _together(front: list[int], nodes: list[_Node], *, owned: bool) -> bool:
 
 
 def _join_views(nodes: list[_Node], forest: "_Forest") -> None:
-    """Join two cuts through one app, or through the same traffic by alike amounts, that rose at one hour."""
+    """Join two cuts through one app, or through the same traffic by alike amounts, that rose at one hour.
+
+    A cut that mixes apps, such as a model, may cross events of several owners and does not make one event of them: it
+    is a view of the one that it is joined with already, by a part of both, else of the one nearest to it in excess.
+    """
+    views: dict[int, list[int]] = {}
     for i, one in enumerate(nodes):
         for j in range(i + 1, len(nodes)):
             other = nodes[j]
             crossing = one.scope.overlaps(other.scope) and not one.scope.contains(other.scope)
-            alike = min(one.excess, other.excess) * _ALIKE >= max(one.excess, other.excess)
-            if (
-                crossing
-                and (alike or _same_app(one, other))
-                and one.meets(other)
-                and abs(one.start - other.start) <= _SAME_ONSET
-            ):
+            if not (crossing and one.meets(other) and abs(one.start - other.start) <= _SAME_ONSET):
+                continue
+            if _same_app(one, other):
                 forest.join(i, j)
+            elif min(one.excess, other.excess) * _ALIKE >= max(one.excess, other.excess):
+                mixed, owned = (i, j) if one.scope.get("team") is None else (j, i)
+                views.setdefault(mixed, []).append(owned)
+    for mixed, crossed in views.items():
+        if any(forest.same(mixed, i) for i in crossed):
+            continue
+        nearest = min(crossed, key=lambda i: (abs(nodes[i].excess - nodes[mixed].excess), nodes[i].scope.dims))
+        same = [i for i in crossed if nodes[i].scope.overlaps(nodes[nearest].scope)]
+        forest.join(mixed, *same)
 
 
 def _same_app(one: _Node, other: _Node) -> bool:
@@ -260,6 +273,10 @@ class _Forest:
         for other in others:
             a, b = sorted((self._top(first), self._top(other)))
             self._parent[b] = a
+
+    def same(self, first: int, second: int) -> bool:
+        """Whether both are in one tree."""
+        return self._top(first) == self._top(second)
 
     def trees(self) -> list[list[int]]:
         """The members of each tree, ascending."""

@@ -1,26 +1,23 @@
 """Judges actual spend against a baseline over several windows; the one rule that every spend signal shares.
 
 A window is abnormal when its excess passes one threshold: the USD effect size, or the relative effect size plus noise,
-whichever is more. Noise is the larger of what chance gives at that request count and of what the series itself did in
-its past weeks, its worst tenth of days left out. The latter assumes nothing about the noise: a bursty series and a
-weekly job are learned, and a single incident of a day or two is not.
+whichever is more. Noise is the larger of what chance gives at that request count and overdispersion, of what the series
+itself did in its past weeks (noise.py), and of what earlier weeks have seen at this time of the week. The latter two
+assume nothing about the noise: a bursty series and a weekly job are learned, an incident of a few days is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from agent.detectors.noise import REACH_DAYS, overdispersion, tail
 from agent.detectors.series import Flags, Ints, Matrix
 from agent.detectors.settings import DetectorSettings
-from agent.detectors.trailing import past_days, per_day, rank, whole_days
+from agent.detectors.trailing import past_days, per_day, whole_days
 
-GUARD_DAYS = 28
-_COLD_DAYS = 3
-_PAST_SIGMAS = 3.0
-"""The worst day but a tenth of a month of Gaussian noise lies about three standard deviations out."""
+_COLD_DAYS, _WARM_DAYS = 3, 10
 _HOT_SHARE = 0.35
-_TAIL = 1.3
 _BURST_POWER = 6
 
 Gate = Callable[[int], Flags]
@@ -31,7 +28,9 @@ class Judged(NamedTuple):
     """Verdicts for the rows that could matter (`rows` of the input), for the columns from `start` on.
 
     `ratio` (windows, s, t - start) is excess over threshold, >= 1 where abnormal; `hot` (s, t - start) says whether the
-    bucket itself is above normal. `excess`, `baseline` (s, t) are USD per bucket, `threshold` like `ratio`.
+    bucket itself is above normal, by more than `warm` USD. `excess`, `baseline` (s, t) are USD per bucket, `known`
+    (s, t) says where there is a baseline, `threshold` is like `ratio`. Thresholds and `warm` follow from the days
+    before, whatever is spent on the day itself.
     """
 
     rows: Ints
@@ -43,6 +42,18 @@ class Judged(NamedTuple):
     threshold: Matrix
     ratio: Matrix
     hot: Flags
+    warm: Matrix
+    known: Flags
+
+
+class Past(NamedTuple):
+    """What is known of the series' own past, where that is more than the excess of earlier days says.
+
+    `worst`: see noise.worst_days. `seen` (s, t): USD per bucket beyond the baseline that earlier weeks have seen here.
+    """
+
+    worst: Mapping[int, Matrix]
+    seen: Matrix
 
 
 class Rule(NamedTuple):
@@ -65,12 +76,13 @@ def judge(
     start: int,
     settings: DetectorSettings,
     every: bool = False,
+    past: Callable[[Ints], Past] | None = None,
 ) -> Judged:
     """Judge every window that ends in a column from `start` on.
 
     Shapes: actual, baseline, known (s, t); unit_usd (s, days), the USD of a usual request, told from earlier days.
     Where nothing is known there is no excess. Rows where no window passes the effect sizes are left out, unless
-    `every` row is wanted.
+    `every` row is wanted; `past` is asked about the others only.
     """
     excess = np.where(known, actual - baseline, 0.0)
     expected = np.where(known, baseline, 0.0)
@@ -89,22 +101,32 @@ def judge(
     unit = unit_usd[rows][:, day_of]
     shape = (len(settings.windows), len(rows), len(day_of))
     threshold, ratio = np.empty(shape), np.empty(shape)
-    hot = np.zeros(shape[1:], dtype=np.bool_)
-    over_total, base_total = running(excess), running(expected)
+    warm = np.zeros(shape[1:])
+    by_day = day_of - start // per
+    over_total, base_total, square_total = running(excess), running(expected), running(expected**2)
+    rough = overdispersion(excess, expected, unit_usd=unit_usd[rows], known=known, buckets_per_day=per, start=start)[
+        :, by_day
+    ]
+    known_past = None if past is None else past(rows)
+    seen_total = None if known_past is None else running(known_past.seen)
     for i, window in enumerate(settings.windows):
         over = window_sums(over_total, window)
         base = window_sums(base_total, window, start=start)
-        worst = per_day(over, per, filler=-np.inf).max(axis=2, initial=0.0)
-        ranked, days = past_days(worst, valid=whole, reach=GUARD_DAYS, start=start // per)
-        learned = _learned(ranked, days, settings) if rule.learns else np.zeros(days.shape)
-        cold = days < _COLD_DAYS
-        least = np.where(cold, rule.cold_ratio, rule.min_ratio) - 1
-        by_day = day_of - start // per
-        chance = settings.sigmas * np.sqrt(2 * unit * (base + unit))
-        need = least[:, by_day] * base + np.maximum(learned[:, by_day], chance)
+        if known_past is None:
+            worst = per_day(over, per, filler=-np.inf).max(axis=2, initial=0.0)
+            ranked, days = past_days(worst, valid=whole, reach=REACH_DAYS, start=start // per)
+        else:
+            ranked = known_past.worst[window]
+            days = np.isfinite(ranked).sum(axis=2)
+        learned = tail(ranked, days, sigmas=settings.sigmas, window=window) if rule.learns else np.zeros(days.shape)
+        square = rough * window_sums(square_total, window, start=start)
+        noise = np.maximum(learned[:, by_day], settings.sigmas * _chance(unit, base, square, window))
+        if seen_total is not None:
+            noise = np.maximum(noise, window_sums(seen_total, window, start=start))
+        need = _least(days, rule)[:, by_day] * base + noise
         if window == 1:
-            hot_over = _HOT_SHARE * need * _calm(expected, base, day_of, per)
-            hot = excess[:, start:] > np.maximum(hot_over, (rule.min_ratio - 1) / 2 * base)
+            calm = _HOT_SHARE * need * _calm(expected, base, day_of, per)
+            warm = np.maximum(calm, (rule.min_ratio - 1) / 2 * base)
         threshold[i] = np.maximum(need, max(settings.min_excess_usd, 1e-6))
         if rule.gate is not None:
             threshold[i][~rule.gate(window)[rows]] = np.inf
@@ -118,8 +140,16 @@ def judge(
         excess=excess,
         threshold=threshold,
         ratio=ratio,
-        hot=hot,
+        hot=excess[:, start:] > warm,
+        warm=warm,
+        known=known,
     )
+
+
+def _chance(unit: Matrix, base: Matrix, square: Matrix, window: int) -> Matrix:
+    """The standard deviation of a window by chance: a compound Poisson law, twice as wide or with overdispersion."""
+    deviation: Matrix = np.sqrt(np.maximum(2 * unit * (base + unit), unit * (base + window * unit) + square))
+    return deviation
 
 
 def _calm(expected: Matrix, base: Matrix, day_of: Ints, buckets_per_day: int) -> Matrix:
@@ -129,10 +159,10 @@ def _calm(expected: Matrix, base: Matrix, day_of: Ints, buckets_per_day: int) ->
     return np.where(peak > 0, np.clip(base / np.where(peak > 0, peak, 1.0), 0.25, 1.0), 1.0)
 
 
-def _learned(ranked: Matrix, days: Ints, settings: DetectorSettings) -> Matrix:
-    """What the past asks for: its worst days but a tenth, and, against heavy tails, its second worst day."""
-    tenth = rank(ranked, days - 1 - days // 10) * settings.sigmas / _PAST_SIGMAS
-    return np.maximum(tenth, rank(ranked, np.maximum(days - 2, 0)) * _TAIL)
+def _least(days: Ints, rule: Rule) -> Matrix:
+    """The relative effect size, less one: a cold start's until three days are known, the usual one from ten on."""
+    cold = np.clip((_WARM_DAYS - days) / (_WARM_DAYS - _COLD_DAYS), 0.0, 1.0)
+    return rule.min_ratio + (rule.cold_ratio - rule.min_ratio) * cold - 1
 
 
 def running(values: Matrix) -> Matrix:

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agent.detectors.cache_ratio import judge_cache_ratio
 from agent.detectors.detect import score_of
 from agent.detectors.judge import Judged
+from agent.detectors.new_series import judge_new_series
+from agent.detectors.scores import anomaly_scores
 from agent.detectors.series import Ints, Matrix, SeriesSet
 from agent.detectors.settings import DAY_SECONDS, DetectorSettings
 from agent.detectors.spells import Spell, spells
@@ -18,6 +21,8 @@ from store.model.incident import Signal
 from store.model.usage import from_us, iso
 
 Table = Mapping[str, Sequence[object]]
+_MEASURES = ("cost_usd", "requests", "tokens", "cached_tokens")
+_SPARE = 4
 
 
 class Alert(NamedTuple):
@@ -53,26 +58,60 @@ class _Rows(NamedTuple):
     columns: Ints
     measures: Matrix
 
+    def moved(self, columns: int, start_s: int) -> "_Rows":
+        """The same rows on an axis that begins so many columns earlier, at `start_s`."""
+        return self._replace(
+            start_s=start_s, last=self.last + columns, first=self.first + columns, columns=self.columns + columns
+        )
+
 
 def detect_table(table: Table, *, bucket_seconds: int, settings: DetectorSettings | None = None) -> Scored:
     """Judge every bucket of every series with data up to its end only.
 
     `table` has columns of equal length: series, bucket_start (aware or UTC datetimes, ISO 8601 text, or seconds since
-    the epoch), cost_usd, and if known requests and tokens. Missing buckets are zero; rows of one bucket add up. A
-    series begins with its first row. The score of a bucket lies in [0, 1]; from 0.5 on it is part of an alert.
+    the epoch), cost_usd, and if known requests, tokens (input) and cached_tokens (those of them read from a cache).
+    Missing buckets are zero; rows of one bucket add up. A series begins with its first row that is not zero; one that
+    begins a week after the others is new. The score of a bucket lies in [0, 1]; from 0.5 on it is part of an alert.
 
     Raises:
         BadInput: a column is missing, of another length, or holds what cannot be read.
     """
     tuned = (settings or DetectorSettings()).model_copy(update={"bucket_seconds": bucket_seconds})
-    batches: dict[tuple[int, int], list[_Rows]] = {}
-    for rows in _read(table, bucket_seconds):
-        batches.setdefault((rows.start_s, rows.last), []).append(rows)
     alerts: list[Alert] = []
     scores: dict[str, list[object]] = {"series": [], "bucket_start": [], "score": []}
-    for batch in batches.values():
+    for batch in _batches(_read(table, bucket_seconds), bucket_seconds):
         _judge_batch(batch, tuned, alerts, scores)
     return Scored(sorted(alerts, key=lambda alert: (alert.series, alert.opened_at)), scores)
+
+
+def strangeness(table: Table, *, bucket_seconds: int) -> dict[tuple[str, datetime], float]:
+    """How strange every bucket that has rows is within its series (scores.py), by series and start of the bucket.
+
+    In [0, 1], from spend alone, without any unit and of no use for USD floors. `table` and errors as for detect_table;
+    buckets without rows are left out and not learned from.
+    """
+    found: dict[tuple[str, datetime], float] = {}
+    for rows in _read(table, bucket_seconds):
+        columns, row = np.unique(rows.columns, return_inverse=True)
+        usd = np.bincount(row, weights=rows.measures[0], minlength=len(columns)).astype(np.float64)
+        scores = anomaly_scores(usd, buckets_per_day=max(1, DAY_SECONDS // bucket_seconds))
+        starts = rows.start_s + columns * bucket_seconds
+        for start_s, score in zip(starts.tolist(), scores.tolist(), strict=True):
+            found[rows.name, from_us(start_s * 10**6)] = score
+    return found
+
+
+def _batches(found: list[_Rows], bucket_seconds: int) -> list[list[_Rows]]:
+    """All series on one axis, unless they lie so far apart that it would mostly be empty: then alike ones together."""
+    start_s = min((rows.start_s for rows in found), default=0)
+    late = [(rows.start_s - start_s) // bucket_seconds for rows in found]
+    columns = max((rows.last + shift for rows, shift in zip(found, late, strict=True)), default=0)
+    if len(found) * columns <= _SPARE * sum(rows.last + 1 for rows in found):
+        return [[rows.moved(shift, start_s) for rows, shift in zip(found, late, strict=True)]] if found else []
+    alike: dict[tuple[int, int], list[_Rows]] = {}
+    for rows in found:
+        alike.setdefault((rows.start_s, rows.last), []).append(rows)
+    return list(alike.values())
 
 
 def _judge_batch(
@@ -80,20 +119,24 @@ def _judge_batch(
 ) -> None:
     series = _series(batch, settings)
     judged: list[tuple[Signal, Judged]] = [("spend", judge_spend(series, start=0, settings=settings, every=True))]
+    judged.append(("new_series", judge_new_series(series, start=0, settings=settings)))
     if series.requests.any():
         judged.append(("unit_cost", judge_unit_cost(series, start=0, settings=settings)))
+    if series.cache_read.any():
+        judged.append(("cache_hit_ratio", judge_cache_ratio(series, start=0, settings=settings)))
     score = np.zeros(series.usd.shape)
     found: dict[int, list[tuple[Signal, Judged, Spell]]] = {}
     for signal, verdict in judged:
         score[verdict.rows] = np.maximum(score[verdict.rows], _scores(verdict))
         for spell in spells(verdict, quiet=settings.buckets(settings.end_after_hours)):
             found.setdefault(int(verdict.rows[spell.row]), []).append((signal, verdict, spell))
+    moments = [_moment(series, column) for column in range(series.buckets)]
     for row, rows in enumerate(batch):
         alerts.extend(_events(rows, series, found.get(row, [])))
-        for column in range(rows.first, rows.last + 1):
-            scores["series"].append(rows.name)
-            scores["bucket_start"].append(_moment(series, column))
-            scores["score"].append(float(score[row, column]))
+        known = slice(rows.first, rows.last + 1)
+        scores["bucket_start"].extend(moments[known])
+        scores["score"].extend(score[row, known].tolist())
+        scores["series"].extend([rows.name] * (rows.last + 1 - rows.first))
 
 
 def _scores(judged: Judged) -> Matrix:
@@ -105,7 +148,7 @@ def _scores(judged: Judged) -> Matrix:
 
 
 def _events(rows: _Rows, series: SeriesSet, found: list[tuple[Signal, Judged, Spell]]) -> list[Alert]:
-    """One alert for spells of either signal that overlap: raised by the first, counted by the larger."""
+    """One alert for spells of any signal that overlap: raised by the first, counted by the larger."""
     columns = series.buckets
     events: list[tuple[int, int | None, int, float, float, Signal]] = []
     for signal, judged, spell in sorted(found, key=lambda item: (item[2].alarm, item[0])):
@@ -132,23 +175,24 @@ def _events(rows: _Rows, series: SeriesSet, found: list[tuple[Signal, Judged, Sp
 
 
 def _series(batch: list[_Rows], settings: DetectorSettings) -> SeriesSet:
-    columns = batch[0].last + 1
-    stack = np.zeros((3, len(batch), columns))
+    columns = max(rows.last for rows in batch) + 1
+    stack = np.zeros((len(_MEASURES), len(batch), columns))
     for i, rows in enumerate(batch):
-        for measure in range(3):
+        for measure in range(len(_MEASURES)):
             np.add.at(stack[measure, i], rows.columns, rows.measures[measure])
-    first = np.array([rows.first for rows in batch], dtype=np.int64)
+    active = (stack[0] > 0) | (stack[1] > 0)
+    first = np.where(active.any(axis=1), active.argmax(axis=1), columns)
     return SeriesSet(
         group_by=(),
         keys=[() for _ in batch],
         start_s=batch[0].start_s,
         bucket_seconds=settings.bucket_seconds,
-        known_from=int(first.min()),
+        known_from=min(rows.first for rows in batch),
         first=first,
         usd=stack[0],
         requests=stack[1],
         tokens_in=stack[2],
-        cache_read=np.zeros_like(stack[0]),
+        cache_read=stack[3],
     )
 
 
@@ -160,15 +204,18 @@ def _read(table: Table, bucket_seconds: int) -> list[_Rows]:
     for name in ("series", "bucket_start", "cost_usd"):
         if name not in table:
             raise BadInput(f"the table has no column {name!r}; it needs series, bucket_start and cost_usd")
-    names = np.array([str(name) for name in table["series"]], dtype=object)
+    names = [str(name) for name in table["series"]]
     length = len(names)
     at = np.array([_seconds(moment, row) for row, moment in enumerate(table["bucket_start"], 1)], dtype=np.int64)
-    measures = np.stack([_numbers(table, name, length) for name in ("cost_usd", "requests", "tokens")])
+    measures = np.stack([_numbers(table, name, length) for name in _MEASURES])
     if len(at) != length:
         raise BadInput(f"column 'bucket_start' has {len(at)} rows where 'series' has {length}")
     found = []
-    for name in sorted(set(names)):
-        mine = np.flatnonzero(names == name)
+    number = {name: i for i, name in enumerate(sorted(set(names)))}
+    series = np.array([number[name] for name in names], dtype=np.int64)
+    order, ends = np.argsort(series, kind="stable"), np.cumsum(np.bincount(series, minlength=len(number)))
+    for name, begin, end in zip(number, [0, *ends.tolist()], ends.tolist(), strict=False):
+        mine = order[begin:end]
         start_s = int(at[mine].min()) // DAY_SECONDS * DAY_SECONDS
         columns = (at[mine] - start_s) // bucket_seconds
         found.append(_Rows(name, start_s, int(columns.max()), int(columns.min()), columns, measures[:, mine]))

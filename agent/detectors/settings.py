@@ -28,6 +28,8 @@ class PlannedEvent(BaseModel):
     name: str
     scope: Scope = Scope()
     window: Window
+    owner: str = ""
+    """Whom to ask about it."""
 
 
 class DetectorSettings(BaseModel):
@@ -55,7 +57,7 @@ class DetectorSettings(BaseModel):
     min_ratio: float = Field(default=1.35, gt=1)
     """The least spend in a window beyond its noise, as a multiple of its baseline; growth below it is no incident."""
     cold_ratio: float = Field(default=3.0, gt=1)
-    """The same while fewer than three days could be judged."""
+    """The same while fewer than three days could be judged; it falls to `min_ratio` until ten could."""
     false_alerts_per_series_week: float = Field(default=0.02, gt=0, lt=1)
     """The false-alert budget: the fewer are tolerated, the further a window must leave its past behind."""
     end_after_hours: float = Field(default=6, gt=0)
@@ -91,7 +93,7 @@ class DetectorSettings(BaseModel):
     disagreement_share: float = Field(default=0.1, gt=0)
     """Metered and reference spend further apart than this are not believed."""
     planned: tuple[PlannedEvent, ...] = ()
-    """Known events: launches, backfills, load tests."""
+    """Known events: launches, backfills, load tests; `bursar planned add` keeps others in the ledger."""
 
     @model_validator(mode="after")
     def _sound(self) -> "DetectorSettings":

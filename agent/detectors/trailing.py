@@ -25,7 +25,7 @@ def lagged_median(
         if lag > int(there.min(initial=lags)):
             line = np.where(there < lag, np.inf, line)
         ranked.append(line)
-    _sort_lines(ranked)
+    sort_lines(ranked)
     middle = np.zeros((rows, stop - start))
     for count in range(max(1, int(there.min(initial=lags))), most + 1):
         both = (ranked[(count - 1) // 2] + ranked[count // 2]) / 2
@@ -33,7 +33,7 @@ def lagged_median(
     return middle, there
 
 
-def _sort_lines(lines: list[Matrix]) -> None:
+def sort_lines(lines: list[Matrix]) -> None:
     """Sort across the list, cell by cell: a network of minima and maxima, several times faster than np.sort here."""
     for end in range(len(lines) - 1, 0, -1):
         for i in range(end):

@@ -128,11 +128,13 @@ def _resampled(tally: Floats, seed: int) -> Floats:
 
 def _f1(tally: Floats) -> Floats:
     found, missed, false = tally
-    return 2 * found / np.maximum(1, 2 * found + missed + false)
+    f1: Floats = 2 * found / np.maximum(1, 2 * found + missed + false)
+    return f1
 
 
 def _recall(tally: Floats) -> Floats:
-    return tally[0] / np.maximum(1, tally[0] + tally[1])
+    recall: Floats = tally[0] / np.maximum(1, tally[0] + tally[1])
+    return recall
 
 
 def _interval(values: Floats) -> tuple[float, float]:

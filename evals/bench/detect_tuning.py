@@ -152,6 +152,8 @@ def _of_row(row: int, flags: _Flags, setting: Setting) -> Iterator[Raised]:
         if need == 0:
             yield Raised(row, int(group[0]), int(group[-1]) + 1)
             continue
-        runs = np.flatnonzero(np.convolve(steps, np.ones(need), mode="valid") >= need) if len(steps) >= need else []
+        if len(steps) < need:
+            continue
+        runs = np.flatnonzero(np.convolve(steps, np.ones(need), mode="valid") >= need)
         if len(runs):
             yield Raised(row, int(group[runs[0] + need]), int(group[-1]) + 1)

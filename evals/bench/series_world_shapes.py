@@ -113,10 +113,11 @@ NOISES: dict[str, Callable[[Rng, Floats, float], Floats]] = {
 
 
 def _hour_of_week(rng: Rng, hour: Floats) -> Floats:
-    profile = np.exp(rng.normal(0, 0.25, WEEK)) * (0.1 + _bell(rng, np.arange(WEEK) % DAY))
+    profile = np.exp(rng.normal(0, 0.25, WEEK)) * (0.1 + _bell(rng, np.arange(WEEK, dtype=np.float64) % DAY))
     days = rng.uniform(0.7, 1.2, 7)
     days[5:] *= rng.uniform(0.1, 0.8)
-    return (profile * np.repeat(days, DAY))[hour.astype(int) % WEEK]
+    season: Floats = (profile * np.repeat(days, DAY))[hour.astype(int) % WEEK]
+    return season
 
 
 def _daily(rng: Rng, hour: Floats) -> Floats:

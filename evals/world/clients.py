@@ -161,6 +161,7 @@ def _request(record: UsageRecord) -> Request:
         end_user=record.end_user,
         model=record.requested_model,
         tokens=record.input_uncached + record.cache_read + record.cache_write_5m + record.cache_write_1h,
+        call_id=record.record_id,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
+from zlib import crc32
 
 from evals.world.gateway_state import Rule, Slot
 from store.model.remedy import ActionKind
@@ -10,7 +11,10 @@ from store.model.usage import NONE
 
 
 class Request(NamedTuple):
-    """One call as it reaches the gateway; `tokens` is what the gateway counts against a token limit."""
+    """One call as it reaches the gateway; `tokens` is what the gateway counts against a token limit.
+
+    `call_id` draws a canary's share where there is no session.
+    """
 
     at: datetime
     team: str = NONE
@@ -21,6 +25,7 @@ class Request(NamedTuple):
     end_user: str = NONE
     model: str = NONE
     tokens: int = 0
+    call_id: str = NONE
 
 
 class Admission(NamedTuple):
@@ -82,6 +87,14 @@ class _Live:
             return longest is not None and request.tokens > longest
         return False
 
+    def swaps(self, request: Request) -> bool:
+        """Whether the request's model is another's now: of a canary for its share of the sessions."""
+        if self.kind != "set_model_alias" or self.from_model != request.model:
+            return False
+        percent = self.number("percent")
+        lot = request.session_id if request.session_id != NONE else request.call_id
+        return percent is None or crc32(f"{self.marker} {lot}".encode()) % 100 < percent
+
     def count(self, request: Request) -> None:
         """Count an admitted request."""
         if self.kind == "set_session_cap":
@@ -124,7 +137,7 @@ class Enforcer:
         model, cache_ttl, max_tokens, effort, by = request.model, None, None, None, NONE
         for live in met:
             live.count(request)
-            if live.kind == "set_model_alias" and live.from_model == request.model and model == request.model:
+            if live.swaps(request) and model == request.model:
                 model, by = live.text("to_model") or model, live.marker
             elif live.kind == "set_prompt_cache" and cache_ttl is None:
                 cache_ttl, by = live.text("ttl"), live.marker

@@ -18,6 +18,8 @@ class Replayed(NamedTuple):
     refused: npt.NDArray[np.bool_]
     note: str
     """One sentence: what was replayed, and what the replay does not know."""
+    cautious: Nanos | None = None
+    """Nano-USD per record where what the replay does not know goes against us; None: as `after`."""
 
     @property
     def spent_before_nanos(self) -> int:
@@ -40,10 +42,16 @@ def numbers(records: RecordTable, name: str) -> Nanos:
     return records.column(name).astype(np.int64)
 
 
-def without(records: RecordTable, refused: npt.NDArray[np.bool_], note: str) -> Replayed:
-    """The replay in which the refused records cost nothing and all others what they cost."""
+def without(
+    records: RecordTable, refused: npt.NDArray[np.bool_], note: str, *, surely: npt.NDArray[np.bool_] | None = None
+) -> Replayed:
+    """The replay in which the refused records cost nothing and all others what they cost.
+
+    `surely`: those of them that would not be paid for even if refused callers came back; None: all.
+    """
     before = numbers(records, "cost_nanos")
-    return Replayed(before, np.where(refused, 0, before), refused, note)
+    cautious = None if surely is None else np.where(surely & refused, 0, before)
+    return Replayed(before, np.where(refused, 0, before), refused, note, cautious)
 
 
 def select(records: RecordTable, keep: npt.NDArray[np.bool_]) -> RecordTable:

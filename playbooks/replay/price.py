@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from playbooks.replay.outcome import Nanos, Replayed, numbers
-from store.model.prices import Price, PriceKey, PriceTable, scale
+from store.model.prices import Price, PriceKey, PriceTable, Rates, scale
 from store.model.usage import TOKEN_CLASSES, RecordTable, to_us
 
 _MILLION = 10**6
@@ -54,30 +54,44 @@ def list_cost(
     return ListCost(nanos, known)
 
 
-def with_tokens(records: RecordTable, prices: PriceTable, tokens: Tokens, note: str) -> Replayed:
+def with_tokens(
+    records: RecordTable, prices: PriceTable, tokens: Tokens, note: str, *, cautious: Tokens | None = None
+) -> Replayed:
     """The replay in which the same requests used other tokens; records without a price stay as they are."""
     old, new = list_cost(records, prices), list_cost(records, prices, tokens=tokens)
-    return _moved(records, old, new, note)
+    worse = None if cautious is None else list_cost(records, prices, tokens=cautious)
+    return moved(records, old, new, note, worse)
 
 
-def swap_model(records: RecordTable, prices: PriceTable, *, from_model: str, to: PriceKey) -> Replayed | None:
-    """The replay in which another model answered the requests of one: same tokens, other prices.
-
-    None where any of those records has no price at the other model: a partial answer would look like a saving.
-    """
-    mine = records.column("model") == from_model
-    old = list_cost(records, prices)
-    new = list_cost(records, prices, at={from_model: to})
-    if not bool(new.known[mine].all()):
-        return None
-    note = f"the recorded tokens of {from_model} at the list prices of {to.model}; another tokenizer may count others"
-    return _moved(records, old, new, note)
+def first_tier(records: RecordTable, prices: PriceTable) -> int | None:
+    """The least context size above which a model of the records is dearer, in input tokens; None: there is none."""
+    dated = (prices.prices.get(key, ()) for key in _by_model(records))
+    return min((above for found in dated for price in found for above, _ in price.tiers), default=None)
 
 
-def _moved(records: RecordTable, old: ListCost, new: ListCost, note: str) -> Replayed:
+def replay_without_tiers(records: RecordTable, prices: PriceTable) -> Replayed:
+    """What the records would have cost at the rates of short prompts, whatever their context."""
+    flat = {
+        key: tuple(price.model_copy(update={"tiers": ()}) for price in dated) for key, dated in prices.prices.items()
+    }
+    note = "the recorded tokens at the rates below the context tier; trimmed prompts would be shorter still"
+    return moved(records, list_cost(records, prices), list_cost(records, PriceTable(prices=flat)), note)
+
+
+def tiers_of(price: Price) -> tuple[tuple[int, Rates], ...]:
+    """(above this many input tokens, the rates), the first above -1: those that hold for every request."""
+    return ((-1, price.rates), *price.tiers)
+
+
+def moved(records: RecordTable, old: ListCost, new: ListCost, note: str, worse: ListCost | None = None) -> Replayed:
+    """The replay in which each record's recorded cost moves by the difference of two list costs, never below 0."""
     before = numbers(records, "cost_nanos")
-    delta = np.where(old.known & new.known, new.nanos - old.nanos, 0)
-    return Replayed(before, np.maximum(before + delta, 0), np.zeros(records.rows, dtype=np.bool_), note)
+
+    def at(to: ListCost) -> Nanos:
+        return np.maximum(before + np.where(old.known & to.known, to.nanos - old.nanos, 0), 0)
+
+    none_refused = np.zeros(records.rows, dtype=np.bool_)
+    return Replayed(before, at(new), none_refused, note, None if worse is None else at(worse))
 
 
 def _by_model(records: RecordTable) -> dict[PriceKey, npt.NDArray[np.intp]]:
@@ -105,8 +119,7 @@ def _at_price(price: Price, records: RecordTable, tokens: Tokens, rows: npt.NDAr
     # As in PriceTable.cost: the tier of a provider bucket is that of its average request.
     context = (counts[0] + counts[1] + counts[2] + counts[3]) // np.maximum(requests, 1)
     nanos = np.zeros(len(rows), dtype=np.int64)
-    bounds = [-1, *(above for above, _ in price.tiers)]
-    for above, rates in zip(bounds, (price.rates, *(rates for _, rates in price.tiers)), strict=True):
+    for above, rates in tiers_of(price):
         per_class = rates.by_class()
         nanos = np.where(context > above, _exact(counts, per_class) + requests * rates.per_request, nanos)
     return _scaled(price, records, rows, nanos)

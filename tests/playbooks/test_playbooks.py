@@ -11,8 +11,9 @@ from playbooks.notify import NotifyPlaybook
 from playbooks.output_cap import OutputCap
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts
 from playbooks.prompt_cache import PromptCache
+from playbooks.ranking import worth_of
 from playbooks.rate_limit import RateLimit, RateLimitParams
-from playbooks.session_cap import SessionCap
+from playbooks.session_cap import SessionCap, SessionCapParams
 from store.model.incident import Finding
 from store.model.remedy import (
     BlockKey,
@@ -190,7 +191,7 @@ def test_notify_answers_everything_and_changes_nothing() -> None:
     draft = drafted(NotifyPlaybook(), finding("organic_growth"), facts_of([]))
     assert isinstance(draft.actions[0], Notify)
     assert draft.actions[0].message.startswith("$10.00 above")
-    assert draft.net_benefit_usd == 0
+    assert worth_of(draft, finding("organic_growth")).net == 0
 
 
 def test_only_marginal_spend_counts_as_cash() -> None:
@@ -203,14 +204,16 @@ def test_only_marginal_spend_counts_as_cash() -> None:
 def test_the_interval_shows_how_uneven_the_saving_was() -> None:
     """A loop that ran in the last hour only saved nothing in the first."""
     rows = every(10, 300, start=START + timedelta(hours=2), session_id="loop")
-    saving = drafted(SessionCap(), finding("agent_loop"), facts_of(rows)).saving
+    saving = drafted(SessionCap(), finding("fan_out"), facts_of(rows)).saving
     assert saving.low == 0
     assert saving.high == 3 * saving.mid
 
 
-@pytest.mark.parametrize(("confidence", "positive"), [(0.9, True), (0.2, False)])
-def test_an_unlikely_cause_makes_a_remedy_not_worth_its_harm(confidence: float, positive: bool) -> None:
-    """Refusing good requests costs more than is saved when the cause is probably another."""
-    rows = every(10, 600, session_id="loop")
-    draft = drafted(SessionCap(), finding("agent_loop", confidence), facts_of(rows))
-    assert (draft.net_benefit_usd > 0) is positive
+def test_a_loop_is_taken_to_grow_for_as_long_again_as_it_has() -> None:
+    """Its calls cost 1, 2 and 3 units in the three hours seen: then up to 6.5 in the next three, and no more."""
+    rows = [row._replace(cost_nanos=(1 + i // 360) * 10**6) for i, row in enumerate(every(10, 1080, session_id="loop"))]
+    cap = SessionCapParams(multiple=1.2, floor_calls=5, unknown_calls=20)
+    saving = drafted(SessionCap(), finding("agent_loop"), facts_of(rows), cap).saving
+    one = 360 * 24 * 10**6
+    assert saving.mid == pytest.approx(one * (5.0 * 3 + 6.5 * 21) / 24, rel=0.02)
+    assert saving.low < saving.mid <= saving.high

@@ -43,7 +43,7 @@ def test_every_parameter_has_bounds_and_defaults_within_them(playbook: Playbook)
     playbook.params.model_validate(playbook.params().model_dump())
     for name, field in playbook.params.model_fields.items():
         bounds = {type(rule).__name__ for rule in field.metadata}
-        assert bounds >= {"Ge", "Le"}, f"{playbook.name}.{name} has no bounds"
+        assert bounds >= {"Ge", "Le"} or "MaxLen" in bounds, f"{playbook.name}.{name} has no bounds"
         for value in (-1, 10**9):
             with pytest.raises(ValidationError):
                 playbook.params.model_validate({name: value})
@@ -52,9 +52,12 @@ def test_every_parameter_has_bounds_and_defaults_within_them(playbook: Playbook)
 
 
 def test_names_are_distinct_and_every_action_and_cause_is_answered() -> None:
-    """Each kind of action has a playbook, and notify answers all causes; those to leave alone nobody else does."""
+    """Each kind of action has a playbook, and notify answers all causes; those to leave alone nobody else does.
+
+    A pull request needs a file's whole content, which no playbook knows: people who repair a prompt write it.
+    """
     assert len({p.name for p in PLAYBOOKS}) == len(PLAYBOOKS)
-    assert {kind for p in PLAYBOOKS for kind in p.kinds} == set(typing.get_args(ActionKind))
+    assert {kind for p in PLAYBOOKS for kind in p.kinds} == set(typing.get_args(ActionKind)) - {"open_pull_request"}
     others = {cause for p in PLAYBOOKS if p.name != "notify" for cause in p.causes}
     assert not others & LEAVE_ALONE
     assert next(set(p.causes) for p in PLAYBOOKS if p.name == "notify") == set(typing.get_args(Cause))

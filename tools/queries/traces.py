@@ -33,6 +33,8 @@ CALL_COLUMNS = (
     "n_tools",
     "prefix_hash",
     "prefix_tokens",
+    "prefix_break_at",
+    "prefix_break_kind",
 )
 
 

@@ -231,6 +231,40 @@ def test_a_planned_event_is_named() -> None:
     assert [one.planned for one in look(both, settings=settings)] == ["load test", None]
 
 
+def one_model(usd: int, start: datetime, i: int) -> list[Spike]:
+    """One app's event, which shows by its model too."""
+    cut = spike(usd=usd, start=start, team=f"t{i}", app=f"app{i}", model="m")
+    return [*nested(usd, start=start, total=False, i=i), cut]
+
+
+@pytest.mark.parametrize("hours", [0, 1, 2])
+@pytest.mark.parametrize("bystander", [False, True])
+def test_a_fault_beside_a_launch_is_an_incident_of_its_own(hours: int, bystander: bool) -> None:
+    """Two teams that rise within two hours at one model stay two events, a third one that rises a little or not."""
+    launch, fault = NOW - (5 + hours) * HOUR, NOW - 5 * HOUR
+    mixed = [spike(usd=80, start=launch), spike(usd=80, start=launch, model="m")]
+    spikes = [*one_model(60, launch, 1), *one_model(20, fault, 0), *mixed]
+    found = look([*spikes, *one_model(6, fault, 2)] if bystander else spikes)
+    keys = {incident.scope.get("api_key_id"): incident for incident in found}
+    assert set(keys) == ({"k0", "k1", "k2"} if bystander else {"k0", "k1"})
+    assert keys["k0"].started_at == fault
+
+
+def test_a_model_that_one_event_took_over_is_a_view_of_that_event() -> None:
+    """A model whose rise is nearer in size to another team's belongs to the event that it shares a series with."""
+    begun, launch = NOW - 7 * HOUR, NOW - 6 * HOUR
+    switched = spike(usd=26, start=begun, signal="new_series", team="t0", app="app0", model="dear")
+    views = [
+        spike(usd=27, start=begun, model="dear"),
+        spike(usd=33, start=launch, model="m"),
+        spike(usd=54, start=begun),
+    ]
+    spikes = [*nested(20, start=begun, total=False, i=0), switched, *one_model(33, launch, 1), *views]
+    keys = {incident.scope.get("api_key_id"): incident for incident in look(spikes)}
+    assert set(keys) == {"k0", "k1"}
+    assert Scope.of(model="dear") in {one.series for one in keys["k0"].spikes}
+
+
 def replay(cube: Cube, hours: int) -> Iterator[Incident]:
     known: dict[str, Incident] = {}
     end = cube.window.end

@@ -115,3 +115,41 @@ def test_bad_tables_are_refused(change: dict[str, list[object] | None], says: st
     table.update(change)
     with pytest.raises(BadInput, match=says):
         run({name: values for name, values in table.items() if values is not None})
+
+
+def test_a_series_that_begins_late_is_new() -> None:
+    """Beside older series one that starts in the third week is raised as new, without rows of its earlier days."""
+    table = columns({"old": "quiet"})
+    late = make_series("quiet", 8)
+    for hour in range(500, len(late.usd)):
+        for name, value in (("series", "young"), ("bucket_start", START + hour * HOUR)):
+            table[name].append(value)
+        table["cost_usd"].append(float(late.usd[hour]))
+        table["requests"].append(float(late.requests[hour]))
+    found = run(table)
+    assert [(alert.series, alert.signal) for alert in found.alerts][:1] == [("young", "new_series")]
+    assert START + 500 * HOUR < found.alerts[0].opened_at <= START + 506 * HOUR
+
+
+def test_cached_tokens_show_a_broken_cache() -> None:
+    """With cached_tokens a fallen hit ratio is raised by its own signal, without them by what it costs."""
+    one = make_series("cache_drop", 5)
+    hours = len(one.usd)
+    table: dict[str, list[object]] = {
+        "series": ["a"] * hours,
+        "bucket_start": [START + hour * HOUR for hour in range(hours)],
+        "cost_usd": one.usd.tolist(),
+        "requests": one.requests.tolist(),
+        "tokens": one.tokens_in.tolist(),
+        "cached_tokens": one.cache_read.tolist(),
+    }
+    assert [alert.signal for alert in run(table).alerts] == ["cache_hit_ratio"]
+    del table["tokens"], table["cached_tokens"]
+    assert "cache_hit_ratio" not in [alert.signal for alert in run(table).alerts]
+
+
+def test_series_that_lie_years_apart_need_no_common_axis() -> None:
+    """Two rows thirty years apart are two series of one bucket; no row is no series."""
+    apart: dict[str, list[object]] = {"series": ["a", "b"], "bucket_start": [0, 10**9], "cost_usd": [1.0, 1.0]}
+    assert run(apart).scores["series"] == ["a", "b"]
+    assert run({"series": [], "bucket_start": [], "cost_usd": []}).alerts == []

@@ -3,8 +3,17 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
-from agent.detectors.trust import DIMS, disagreement_notes, silent_notes, unpriced_notes, zero_cost_notes
+from agent.detectors.trust import (
+    DIMS,
+    PRICED_BY,
+    disagreement_notes,
+    missing_cost_notes,
+    silent_notes,
+    unpriced_notes,
+    zero_cost_notes,
+)
 from store.model.usage import CUBE_MEASURES, Cube, Scope, Window
 
 START = datetime(2026, 5, 4, tzinfo=UTC)
@@ -41,6 +50,38 @@ def test_tokens_for_nothing_are_named() -> None:
     assert zero_cost_notes(cube(WEEK)) == []
     assert zero_cost_notes(cube(WEEK, usd=0, unpriced=1)) == []
     assert zero_cost_notes(cube(WEEK, usd=0, tokens=0)) == []
+
+
+def priced(*, late_usd: float, late_cached: bool = False, unpriced: int = 0) -> Cube:
+    """A week of one model, the last day of which costs and caches otherwise."""
+    count, late = len(WEEK), np.array(WEEK) >= 6 * 24
+    measures = {name: np.zeros(count, dtype=np.int64) for name in CUBE_MEASURES}
+    measures["cost_nanos"] = np.where(late, round(late_usd * 1e9), 10**9)
+    measures["input_uncached"] = np.where(late & late_cached, 0, 1000)
+    measures["cache_read"] = np.where(late & late_cached, 1000, 0)
+    measures["unpriced"] = np.where(late, unpriced, 0)
+    values = {"provider": ["p"], "model": ["m"], "service_tier": ["standard"], "speed": ["standard"]}
+    codes = {name: np.zeros(count, dtype=np.int32) for name in PRICED_BY}
+    return cube(WEEK)._replace(codes=codes, values=values, measures=measures)
+
+
+@pytest.mark.parametrize(
+    ("history", "noted"),
+    [
+        (priced(late_usd=0.5), True),
+        (priced(late_usd=0.9), False),
+        (priced(late_usd=0.1, late_cached=True), False),
+        (priced(late_usd=0.02, late_cached=True), False),
+        (priced(late_usd=0.5, unpriced=1), False),
+        (priced(late_usd=2.0), False),
+    ],
+)
+def test_cost_that_is_missing_in_part_is_named(history: Cube, noted: bool) -> None:
+    """Half the usual cost of the same tokens is; a tenth less, a working cache and a dearer day are not."""
+    notes = missing_cost_notes(history, since=START + timedelta(days=6))
+    assert [(note.kind, note.scope) for note in notes] == (
+        [("zero_cost", Scope.of(provider="p", model="m"))] if noted else []
+    )
 
 
 def test_a_steady_source_that_stops_is_named() -> None:

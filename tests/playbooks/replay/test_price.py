@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playbooks.replay.price import list_cost, swap_model, tokens_of, with_tokens
+from playbooks.replay.price import list_cost, tokens_of, with_tokens
+from playbooks.replay.swap import swap_model
 from store.model.prices import Price, PriceKey, PriceTable, Rates
 from store.model.usage import UsageRecord, from_us, to_us
 from tests.playbooks.tables import HAIKU, OPUS, PRICES, SONNET, START, every, record, table
