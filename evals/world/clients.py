@@ -35,6 +35,7 @@ class Clients:
         self._apps = apps
         self._reopened: dict[str, int] = {}
         self._cached_us: dict[tuple[str, str], int] = {}
+        self._prefixes: dict[tuple[str, str], str] = {}
         self._aliased: set[tuple[str, str]] = set()
 
     def meet(self, records: Sequence[UsageRecord], gate: Gate, *, until_us: int) -> list[UsageRecord]:
@@ -116,14 +117,20 @@ class Clients:
         return (ours or answer.model != record.requested_model) and answer.model != record.model
 
     def _cached(self, record: UsageRecord, ttl: str, stable_share: float) -> UsageRecord:
-        """The call's input as a breakpoint of the gateway makes it: behind the system prompt, or nowhere."""
+        """The call's input as the gateway's breakpoint makes it: the app's own with another lifetime, or a new one.
+
+        A new one stands behind the part of the system prompt that stays equal while the app's own prefix changes.
+        """
         tokens = record.input_uncached + record.cache_read + record.cache_write_5m + record.cache_write_1h
         if ttl == "off":
             return record._replace(input_uncached=tokens, cache_read=0, cache_write_5m=0, cache_write_1h=0)
-        stable = int(record.prefix_tokens * stable_share)
+        key = (record.app, record.model)
+        own = record.cache_read + record.cache_write_5m + record.cache_write_1h
+        same = own > 0 and self._prefixes.get(key) == record.prefix_hash
+        self._prefixes[key] = record.prefix_hash
+        stable = own if same else int(record.prefix_tokens * stable_share)
         if stable == 0 or record.cache_read > stable:
             return record
-        key = (record.app, record.model)
         since_us = record.occurred_us - self._cached_us.get(key, 0)
         self._cached_us[key] = record.occurred_us
         warm = since_us < (3_600_000_000 if ttl == "1h" else 300_000_000)
@@ -132,8 +139,8 @@ class Clients:
             cache_read=stable if warm else 0,
             cache_write_5m=stable if ttl == "5m" and not warm else 0,
             cache_write_1h=stable if ttl == "1h" and not warm else 0,
-            prefix_hash=f"{crc32(record.app.encode()):016x}",
-            prefix_tokens=stable,
+            prefix_hash=record.prefix_hash if same else f"{crc32(record.app.encode()):016x}",
+            prefix_tokens=record.prefix_tokens if same else stable,
         )
 
 

@@ -710,12 +710,13 @@ def standard_tier(data: Body) -> dict[str, Any]:
 def set_cache(data: Body, ttl: str) -> dict[str, Any]:
     """A cache breakpoint behind the system prompt ("5m", "1h"), or none anywhere ("off").
 
-    A caller who sets breakpoints keeps them: {}. Works on /v1/messages and /chat/completions bodies.
+    A caller who sets breakpoints keeps them where they are; they get this lifetime. Works on /v1/messages and
+    /chat/completions bodies.
     """
     if ttl == "off":
         return _without_breakpoints(data)
     if "cache_control" in data or any(_marked(data.get(name)) for name in ("system", "tools", "messages")):
-        return {}
+        return _with_lifetime(data, ttl)
     control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
     system, messages, tools = data.get("system"), data.get("messages"), data.get("tools")
     if system:
@@ -743,6 +744,34 @@ def _marked(value: object) -> bool:
     if isinstance(value, Mapping):
         return "cache_control" in value or any(_marked(value.get(n)) for n in ("content", "function"))
     return isinstance(value, list) and any(_marked(part) for part in value)
+
+
+def _with_lifetime(data: Body, ttl: str) -> dict[str, Any]:
+    names = [name for name in ("system", "tools", "messages") if _marked(data.get(name))]
+    changed: dict[str, Any] = {name: _relived(data[name], ttl) for name in names}
+    if isinstance(data.get("cache_control"), Mapping):
+        changed["cache_control"] = _lifetime(data["cache_control"], ttl)
+    return {name: value for name, value in changed.items() if value != data[name]}
+
+
+def _relived(value: Any, ttl: str) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            name: _lifetime(part, ttl)
+            if name == "cache_control"
+            else _relived(part, ttl)
+            if name in ("content", "function")
+            else part
+            for name, part in value.items()
+        }
+    return [_relived(part, ttl) for part in value] if isinstance(value, list) else value
+
+
+def _lifetime(control: Any, ttl: str) -> Any:
+    if not isinstance(control, Mapping):
+        return control
+    rest = {name: part for name, part in control.items() if name != "ttl"}
+    return rest if ttl == "5m" else {**rest, "ttl": ttl}
 
 
 def _without_breakpoints(data: Body) -> dict[str, Any]:

@@ -294,14 +294,18 @@ def test_priority_and_fast_mode_become_standard() -> None:
 
 
 def test_a_breakpoint_goes_behind_the_last_thing_that_stays_equal() -> None:
-    """System prompt, else tools; the caller's own breakpoints stay."""
+    """System prompt, else tools; the caller's own breakpoints stay where they are, with the rule's lifetime."""
     hour = {"type": "ephemeral", "ttl": "1h"}
     text = [{"type": "text", "text": "s", "cache_control": hour}]
     assert g.set_cache({"system": "s"}, "1h") == {"system": text}
     user, system = {"role": "user", "content": "u"}, {"role": "system", "content": "s"}
     assert g.set_cache({"messages": [system, user]}, "1h") == {"messages": [{"role": "system", "content": text}, user]}
     assert g.set_cache({"messages": [user], "tools": [{"name": "t"}]}, "1h")["tools"][0]["cache_control"] == hour
-    assert g.set_cache({"system": text, "messages": [user]}, "5m") == {}
+    short = [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]
+    assert g.set_cache({"system": text, "messages": [user]}, "5m") == {"system": short}
+    assert g.set_cache({"system": short, "messages": [user]}, "1h") == {"system": text}
+    assert g.set_cache({"system": text, "messages": [user]}, "1h") == {}
+    assert g.set_cache({"cache_control": {"type": "ephemeral"}}, "1h") == {"cache_control": hour}
     assert g.set_cache({"messages": [user]}, "5m") == {}
 
 
