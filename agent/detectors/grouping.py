@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from agent.detectors.account import Account, account
+from agent.detectors.account import Account, account, with_displaced
 from agent.detectors.clusters import Cluster, clusters, cube_scope
 from agent.detectors.settings import DetectorSettings
 from store.model.canonical import stable_id
@@ -203,9 +203,9 @@ def _account(cluster: Cluster, scope: Scope, started: datetime, cube: Cube, sett
     own = account(cube, scope, window, settings)
     spikes = [spike for spike in cluster.spikes if cube_scope(spike.series) == scope]
     best = max(spikes, key=lambda spike: spike.excess_nanos, default=None)
-    if best is None or best.excess_nanos <= own.excess_nanos:
-        return own
-    return Account(best.actual_nanos, best.baseline_nanos)
+    if best is not None and best.excess_nanos > own.excess_nanos:
+        own = Account(best.actual_nanos, best.baseline_nanos)
+    return with_displaced(own, cube, scope, window, settings)
 
 
 def _planned(scope: Scope, start: datetime, end: datetime, settings: DetectorSettings) -> str | None:
