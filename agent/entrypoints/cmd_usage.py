@@ -64,10 +64,16 @@ def ingest(
     book = PriceBook(settings.prices)
     try:
         with opts.warehouse() as warehouse:
+            withdrawn = _withdrawn(warehouse)
             try:
                 intake = _collect(source, paths, warehouse, book, role, settings.amendment)
             finally:
                 warehouse.roll_up()  # also of what was kept before the reading was interrupted or failed
+            if gone := _withdrawn(warehouse) - withdrawn:
+                note(
+                    f"{gone:,} rows of earlier statements of these periods are not in this one and count no more; "
+                    "parts of one month belong into one command, or into one folder"
+                )
     except Busy:
         note("another process holds the warehouse; handing the records to `bursar serve`")
         intake = _hand_over(source, paths, settings, book, role)
@@ -78,6 +84,10 @@ def ingest(
     if isinstance(source, Skips):
         for reason, rows in source.skipped.items():
             note(f"{rows} rows passed over: {reason}")
+
+
+def _withdrawn(warehouse: Warehouse) -> int:
+    return sum(one.withdrawn for one in warehouse.statements())
 
 
 @runtime_checkable

@@ -5,9 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from tests.agent.steps.test_restate import charge, written
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,6 +56,16 @@ def test_ingest_counts_every_row_once(usage: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"accepted": 2, "duplicate": 1, "superseded": 0, "quarantined": 1}
     again = bursar("ingest", "litellm", str(usage), "--json", cwd=tmp_path)
     assert json.loads(again.stdout) == {"accepted": 0, "duplicate": 3, "superseded": 0, "quarantined": 1}
+
+
+def test_a_part_of_a_month_that_replaces_the_rest_is_said(tmp_path: Path) -> None:
+    """Two commands for two parts of one month are two statements of it: whoever meant one is told."""
+    first = written(tmp_path / "1" / "part-1.csv", [charge(1, "a", 100), charge(1, "b", 10)], at=datetime.now(UTC))
+    second = written(tmp_path / "2" / "part-2.csv", [charge(2, "a", 10)], at=datetime.now(UTC) + timedelta(minutes=1))
+    assert "earlier statements" not in bursar("ingest", "focus", str(first), cwd=tmp_path).stderr
+    said = bursar("ingest", "focus", str(second), "--json", cwd=tmp_path)
+    assert json.loads(said.stdout)["accepted"] == 1
+    assert "2 rows of earlier statements of these periods are not in this one" in said.stderr.replace("\n", " ")
 
 
 def test_status_and_backtest_are_json(usage: Path, tmp_path: Path) -> None:
