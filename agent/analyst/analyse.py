@@ -7,6 +7,7 @@ from agent.analyst.columns import Calls
 from agent.analyst.drivers import DRIVER_DIMENSIONS, DRIVER_MEASURES, FACTORS, Amounts, Moments, Workload, split_drivers
 from agent.analyst.facts import gather_facts
 from agent.analyst.forensics.caching import look_at_cache, look_at_prefixes
+from agent.analyst.forensics.changes import look_at_changes
 from agent.analyst.forensics.keys import look_at_key
 from agent.analyst.forensics.models import look_at_models
 from agent.analyst.forensics.money import look_at_figures, look_at_spend
@@ -136,6 +137,7 @@ def _notes(
         look_at_sizes(now, before),
         look_at_people(case.users.now, case.users.before, requests_ratio=grown if isinstance(grown, float) else None),
         None if case.key is None else look_at_key(now, case.key, hours=case.window.seconds / 3600),
+        look_at_changes(case.changes, case.window),
         look_at_price_events(case.prices, _since_the_reference(case)),
     ]
 

@@ -47,7 +47,7 @@ class CaseData(NamedTuple):
 
     `spend` is of the incident's scope, `wide` of the scope without the dimensions that a cause may change (model,
     release, session); all else is of `core`, the wide scope narrowed to the team and app that explain most. `key` is
-    None where no key rose.
+    None where no key rose; `changes` reaches some days further back.
     """
 
     incident: Incident
@@ -62,6 +62,7 @@ class CaseData(NamedTuple):
     calls: Seen[RecordTable]
     users: Seen[RecordTable]
     key: KeyPast | None
+    changes: Cube
     prices: PriceTable
 
 

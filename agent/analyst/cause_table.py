@@ -38,6 +38,8 @@ def _rate_share(driver: str, low: float, high: float) -> Ramp:
     return Ramp(f"share_of_rate_change.{driver}", low, high)
 
 
+CHANGED = (Ramp("change_share", 0.1, 0.5), 0.0)
+"""A release or model that began at the onset is cited; that others began then too makes it no proof, so no weight."""
 CALLS_FLAT = Ramp("requests_ratio", 2.0, 1.4)
 CALLS_UP = Ramp("requests_ratio", 1.2, 1.6)
 ONE_SESSION = Ramp("session_spend_share", 0.3, 0.6)
@@ -69,6 +71,7 @@ CAUSES: dict[Cause, CauseTests] = {
         "Failing calls are tried again and again: attempts per success rose, unique prompts did not.",
         needs=(Ramp("attempts_per_success_now", 1.2, 1.7), STORM),
         supports=(
+            CHANGED,
             (Ramp("retry_share_rise", 0.1, 0.4), 0.35),
             (Ramp("error_share_rise", 0.1, 0.3), 0.35),
             (Ramp("unique_prompt_drop", 0.1, 0.35), 0.3),
@@ -89,6 +92,7 @@ CAUSES: dict[Cause, CauseTests] = {
         "The prompt prefix changes from call to call, so that the cache is written anew instead of read.",
         needs=(Ramp("cache_hit_drop", 0.15, 0.35), READS_FELL, _share("cache_mix", 0.2, 0.5)),
         supports=(
+            CHANGED,
             (PREFIX_BROKE, 0.5),
             (Ramp("cache_write_rise", 0.1, 0.3), 0.25),
             (CALLS_FLAT, 0.25),
@@ -99,6 +103,7 @@ CAUSES: dict[Cause, CauseTests] = {
         "Cache entries live for five minutes instead of an hour, and calls come further apart than that.",
         needs=(HITS_FELL, READS_FELL, Ramp("late_hits_drop", 0.2, 0.5)),
         supports=(
+            CHANGED,
             (Ramp("reuse_gap_seconds_p50", 200, 320), 0.4),
             (_share("cache_mix", 0.2, 0.5), 0.4),
             (CALLS_FLAT, 0.2),
@@ -113,29 +118,35 @@ CAUSES: dict[Cause, CauseTests] = {
             Ramp("prefix_tokens", 0, 200),
             Ramp("prefix_tokens", 6000, 4096),
         ),
-        supports=((MODEL_MOVED, 0.5), (CALLS_FLAT, 0.5)),
+        supports=(CHANGED, (MODEL_MOVED, 0.5), (CALLS_FLAT, 0.5)),
         unless=((PREFIX_BROKE, 0.6),),
     ),
     "tokenizer_change": CauseTests(
         "The same text counts as more tokens than before.",
         needs=(_rate_share("tokenizer", 0.25, 0.5), Ramp("tokens_per_char_ratio", 1.08, 1.2)),
-        supports=((MODEL_MOVED, 0.5), (CALLS_FLAT, 0.5)),
+        supports=(CHANGED, (MODEL_MOVED, 0.5), (CALLS_FLAT, 0.5)),
     ),
     "model_switch": CauseTests(
         "A dearer model answers the same requests.",
         needs=(MODEL_MOVED, _share("model_mix", 0.3, 0.6)),
-        supports=((Ramp("silent_shift", 0.1, 0.4), 0.35), (CALLS_FLAT, 0.45), (Ramp("input_ratio", 1.8, 1.3), 0.2)),
+        supports=(
+            CHANGED,
+            (Ramp("silent_shift", 0.1, 0.4), 0.35),
+            (CALLS_FLAT, 0.45),
+            (Ramp("input_ratio", 1.8, 1.3), 0.2),
+        ),
         unless=((STRANGE_KEY, 0.8), (ONE_USER, 0.3)),
     ),
     "reasoning_effort": CauseTests(
         "Models think longer about the same requests: reasoning grew, visible answers did not.",
         needs=(Ramp("reasoning_rise", 0.08, 0.2), _share("reasoning", 0.3, 0.6)),
-        supports=((CALLS_FLAT, 0.5), (Ramp("visible_output_ratio", 1.6, 1.2), 0.5)),
+        supports=(CHANGED, (CALLS_FLAT, 0.5), (Ramp("visible_output_ratio", 1.6, 1.2), 0.5)),
     ),
     "context_bloat": CauseTests(
         "Each request carries more input for the same output.",
         needs=(Ramp("input_ratio", 1.2, 1.6), _share("input_per_request", 0.3, 0.6)),
         supports=(
+            CHANGED,
             (CALLS_FLAT, 0.4),
             (Ramp("visible_output_ratio", 1.6, 1.2), 0.3),
             (Ramp("tools_ratio", 1.2, 1.8), 0.3),
@@ -171,7 +182,7 @@ CAUSES: dict[Cause, CauseTests] = {
             Ramp("cache_hit_ratio_before", 0.3, 0.1),
             _share("cache_mix", 0.2, 0.5),
         ),
-        supports=((CALLS_FLAT, 0.5), (Ramp("cache_write_rise", 0.1, 0.3), 0.5)),
+        supports=(CHANGED, (CALLS_FLAT, 0.5), (Ramp("cache_write_rise", 0.1, 0.3), 0.5)),
         unless=((PREFIX_BROKE, 0.5),),
     ),
     "batch_backfill": CauseTests(
@@ -198,7 +209,7 @@ CAUSES: dict[Cause, CauseTests] = {
     "runaway_output": CauseTests(
         "Answers run on until they are cut off.",
         needs=(Ramp("length_finish_rise", 0.1, 0.3), _share("output_per_request", 0.3, 0.6)),
-        supports=((Ramp("output_p95_ratio", 1.3, 2.0), 0.5), (CALLS_FLAT, 0.5)),
+        supports=(CHANGED, (Ramp("output_p95_ratio", 1.3, 2.0), 0.5), (CALLS_FLAT, 0.5)),
         unless=((ONE_USER, 0.8), (STRANGE_KEY, 0.5)),
     ),
     "fan_out": CauseTests(

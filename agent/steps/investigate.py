@@ -22,6 +22,7 @@ from store.model.ports import Warehouse
 from store.model.prices import PriceKey
 from store.model.usage import Cube, RecordTable, Scope, Window, floor_to
 from tools.queries.cache import cache
+from tools.queries.changes import changes
 from tools.queries.keys import keys
 from tools.queries.mix import mix
 from tools.queries.prices import PriceTableFor, prices
@@ -96,6 +97,7 @@ def gather(*, incident: Incident, warehouse: Warehouse, price_table_for: PriceTa
             tuple(users(warehouse, scope=core, window=w, limit=USER_LIMIT // parts).need() for w in reference.windows),
         ),
         key=_key_past(core_seen, reference, window, warehouse),
+        changes=changes(warehouse, scope=core, window=window).need(),
         prices=prices(price_table_for, models=_models(wide_seen), scope=core, window=window).need(),
     )
 

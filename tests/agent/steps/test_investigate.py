@@ -145,6 +145,6 @@ def test_evidence_names_its_query_scope_and_window() -> None:
     finding = _find(SmallWorld(faults.cache_break))
     assert [e.id for e in finding.evidence] == [f"ev-{i}" for i in range(1, len(finding.evidence) + 1)]
     for evidence in finding.evidence:
-        assert evidence.query in {"spend", "mix", "traces", "cache", "keys", "users"}
+        assert evidence.query in {"spend", "mix", "traces", "cache", "keys", "users", "changes"}
         assert isinstance(evidence.window.start, datetime)
         assert any(letter.isdigit() for letter in evidence.says)
