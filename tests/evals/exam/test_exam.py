@@ -99,16 +99,24 @@ def test_a_twin_is_disturbed_by_incidents_in_the_scope_of_the_case_only(sat: tup
 def test_targets_are_missed_where_rows_are_bad(sat: tuple[Staged, Backtest]) -> None:
     """One harmful remedy, one cause not found, one twin that differs: each misses its own target."""
     good = score(*sat)
-    good = replace(good, twin_opened=0, hostile_differences=())
+    good = replace(good, twin_opened=0, hostile_differences=(), saving_error=0.1)
     assert all(target.ok for target in Report("build", [good]).targets())
     bad = replace(
-        good, harmful_applied=1, top1=False, top3=False, passed=False, twin_opened=1, hostile_differences=(".x",)
+        good,
+        harmful_applied=1,
+        top1=False,
+        top3=False,
+        passed=False,
+        saving_error=0.5,
+        twin_opened=1,
+        hostile_differences=(".x",),
     )
     missed = {target.name for target in Report("build", [good, bad]).targets() if not target.ok}
     assert missed == {
         "cause top-1",
         "cause top-3",
         "harmful remedies applied",
+        "saving error, median",
         "easy cases passed",
         "clean twins with an incident",
         "hostile twins that differ",
