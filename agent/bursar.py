@@ -60,8 +60,17 @@ class Bursar:
     """What the newest watch run said of the data; rulings read it."""
 
     def tick(self) -> Looked:
-        """Look at the spend, investigate what is new, and move every remedy that is due one step."""
-        return Looked(opened=self.watch(), cases=self.run_cases(), steps=self.reconcile())
+        """Look at the spend, investigate what is new, and move every remedy that is due one step.
+
+        What is in force is looked after even where the looking fails: a fault in a detector must not keep a remedy from
+        being verified or returned.
+        """
+        steps: list[tuple[str, str]] = []
+        try:
+            opened, cases = self.watch(), self.run_cases()
+        finally:
+            steps = self.reconcile()
+        return Looked(opened=opened, cases=cases, steps=steps)
 
     def watch(self) -> list[str]:
         """Judge every bucket that has ended and whose data are in; ids@revisions of incidents that need a case."""

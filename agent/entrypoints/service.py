@@ -15,6 +15,7 @@ from agent.entrypoints.inbox import SlackDesk
 from agent.entrypoints.intake import intake_of
 from agent.entrypoints.pull_thread import PullThread
 from agent.entrypoints.receiver import receiver_of
+from agent.entrypoints.retention import drop_what_is_old
 from agent.entrypoints.schedule import start_ticking
 from agent.entrypoints.server import Metrics, build_api
 from agent.entrypoints.socket import SocketServer, build_socket_api
@@ -100,7 +101,8 @@ class Service:
             with self._one_at_a_time:
                 looked = self.bursar.tick()
                 make_due_summaries(self.bursar)
-        except BursarError:
+                drop_what_is_old(self.bursar)
+        except Exception:  # whatever a part does wrong, the service outlives it: it is logged and counted
             self.metrics.ticks.labels("failed").inc()
             log.exception("the tick failed; the next one tries again")
             return

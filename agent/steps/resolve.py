@@ -81,7 +81,7 @@ def resolve(
                 ended, note = _drift(remedy, clock())
                 application = _outcome(intents[-1], "drifted", note, clock)
             case "absent":
-                ended, application, note = _absent(remedy, intents[-1], clock)
+                ended, application, note = _absent(remedy, intents[-1], clock, pace)
     written = ledger.conclude(claim, ended, application=application, note=note)
     failpoint("resolve.concluded")
     return ended if written else None
@@ -121,10 +121,13 @@ def _drift(remedy: Remedy, now: datetime) -> tuple[Remedy, str]:
     return to_closed(remedy, "stale"), "the gateway is not as it was when the plan was made; propose anew"
 
 
-def _absent(remedy: Remedy, intent: Application, clock: Clock) -> _Ended:
+def _absent(remedy: Remedy, intent: Application, clock: Clock, pace: Pace) -> _Ended:
     now = clock()
     application = _outcome(intent, "unsure", "not there when observed", clock)
     if remedy.revert_reason is not None:
+        again = looked_in_vain(remedy, now, pace)
+        if again is not None:
+            return again, None, "nothing is there yet; what was sent may still arrive"
         return to_closed(remedy, "returned"), application, "nothing is there that could be taken back"
     if lease_over(remedy, now):
         return to_closed(remedy, "failed"), application, "its lease would be over by now"

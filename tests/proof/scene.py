@@ -87,7 +87,7 @@ class Scene:
         mode: str,
         switch_seconds_ago: float | None = None,
     ) -> None:
-        self.slack, self.upstream, self._openai, self._folder = slack, upstream, openai, folder
+        self.slack, self.upstream, self._openai, self.folder = slack, upstream, openai, folder
         self.port = free_port()
         (folder / "ceiling.yaml").write_text(CEILING)
         (folder / "proxy").mkdir()
@@ -120,17 +120,14 @@ class Scene:
 
     def serve(self, *, failpoint: str = "") -> "subprocess.Popen[bytes]":
         """Start `bursar serve`; with a failpoint it kills itself there, by SIGKILL."""
-        secrets = {
-            "BURSAR_GUARD_TOKEN": TOKEN,
-            "BURSAR_PROBE_KEY": self._probe_key,
-            "BURSAR_SLACK_BOT_TOKEN": BOT_TOKEN,
-            "BURSAR_SLACK_APP_TOKEN": APP_TOKEN,
-            "BURSAR_FAILPOINT": failpoint,
-        }
-        log = (self._folder / "bursar.log").open("ab")
+        log = (self.folder / "bursar.log").open("ab")
         with log:
             self.service = subprocess.Popen(
-                [BURSAR, "serve"], cwd=self._folder, env={**os.environ, **secrets}, stderr=log, stdout=log
+                [BURSAR, "serve"],
+                cwd=self.folder,
+                env={**self._secrets(), "BURSAR_FAILPOINT": failpoint},
+                stderr=log,
+                stdout=log,
             )
         return self.service
 
@@ -140,9 +137,26 @@ class Scene:
         self.until(self._is_ready, 180, "bursar serve is ready")
         return service
 
+    def bursar(self, *arguments: str) -> str:
+        """What one command of the command line prints, beside the service."""
+        done = subprocess.run(
+            [BURSAR, *arguments], cwd=self.folder, env=self._secrets(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _secrets(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "BURSAR_GUARD_TOKEN": TOKEN,
+            "BURSAR_PROBE_KEY": self._probe_key,
+            "BURSAR_SLACK_BOT_TOKEN": BOT_TOKEN,
+            "BURSAR_SLACK_APP_TOKEN": APP_TOKEN,
+        }
+
     def _is_ready(self) -> bool:
         assert self.service is not None
-        assert self.service.poll() is None, self._log()
+        assert self.service.poll() is None, self.said()
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"http://127.0.0.1:{self.port}/ready").status_code == 200
         return False
@@ -152,11 +166,12 @@ class Scene:
         give_up = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > give_up:
-                raise AssertionError(f"not within {seconds:g} s: {what}; the service said: {self._log()}")
+                raise AssertionError(f"not within {seconds:g} s: {what}; the service said: {self.said()}")
             time.sleep(0.1)
 
-    def _log(self) -> str:
-        return (self._folder / "bursar.log").read_text(errors="replace")[-3000:]
+    def said(self) -> str:
+        """The end of the service's log."""
+        return (self.folder / "bursar.log").read_text(errors="replace")[-3000:]
 
     # --- clients
 
@@ -229,7 +244,7 @@ class Scene:
         """Keep every rule set that the guard puts on disk; it polls every second, we look far oftener."""
         while not self._watching.wait(0.05):
             with contextlib.suppress(FileNotFoundError):
-                payload = json.loads(json.loads((self._folder / "rules" / "rules.json").read_text())["payload"])
+                payload = json.loads(json.loads((self.folder / "rules" / "rules.json").read_text())["payload"])
                 if not self.rule_sets or self.rule_sets[-1] != payload:
                     self.rule_sets.append(payload)
 
@@ -237,9 +252,9 @@ class Scene:
         return {
             "BURSAR_URL": f"http://127.0.0.1:{self.port}",
             "BURSAR_GUARD_TOKEN": TOKEN,
-            "BURSAR_GUARD_PUBLIC_KEY": open_signer(self._folder / "guard.key").public_key,
-            "BURSAR_GUARD_DIR": str(self._folder / "rules"),
-            "BURSAR_GUARD_CEILING": str(self._folder / "ceiling.yaml"),
+            "BURSAR_GUARD_PUBLIC_KEY": open_signer(self.folder / "guard.key").public_key,
+            "BURSAR_GUARD_DIR": str(self.folder / "rules"),
+            "BURSAR_GUARD_CEILING": str(self.folder / "ceiling.yaml"),
             "BURSAR_GUARD_POLL_SECONDS": "1",
         }
 

@@ -123,6 +123,20 @@ def vote(person: str, choice: str, at: datetime) -> Vote:
     return Vote.model_validate({"remedy_id": REMEDY, "revision": 1, "person": person, "choice": choice, "at": at})
 
 
+class Steps(NamedTuple):
+    """The steps of a remedy's walk; a test that wants a broken one puts its own in."""
+
+    apply: Callable[..., Remedy | None] = apply
+    resolve: Callable[..., Remedy | None] = resolve
+    verify: Callable[..., Remedy | None] = verify
+    expire: Callable[..., Remedy | None] = expire
+    revert: Callable[..., Remedy | None] = revert
+
+
+STEPS = Steps()
+"""The real ones."""
+
+
 class Driver(NamedTuple):
     """The remedy graph by hand: look, then the one step that it names."""
 
@@ -135,6 +149,7 @@ class Driver(NamedTuple):
     failpoint: Failpoint = nothing
     owner: str = "worker-1"
     remedy_id: str = REMEDY
+    steps: Steps = STEPS
 
     def step(self) -> Step | None:
         """Take one step, if one can be claimed; its name."""
@@ -145,7 +160,7 @@ class Driver(NamedTuple):
         claim = found.claim
         match found.step:
             case "apply":
-                apply(
+                self.steps.apply(
                     claim=claim,
                     ledger=ledger,
                     reader=gateway,
@@ -156,7 +171,7 @@ class Driver(NamedTuple):
                     failpoint=point,
                 )
             case "resolve":
-                resolve(
+                self.steps.resolve(
                     claim=claim,
                     ledger=ledger,
                     reader=gateway,
@@ -166,7 +181,7 @@ class Driver(NamedTuple):
                     failpoint=point,
                 )
             case "verify":
-                verify(
+                self.steps.verify(
                     claim=claim,
                     ledger=ledger,
                     reader=gateway,
@@ -176,9 +191,9 @@ class Driver(NamedTuple):
                     failpoint=point,
                 )
             case "expire":
-                expire(claim=claim, ledger=ledger, reader=gateway, clock=clock, failpoint=point)
+                self.steps.expire(claim=claim, ledger=ledger, reader=gateway, clock=clock, failpoint=point)
             case "revert":
-                revert(
+                self.steps.revert(
                     claim=claim,
                     ledger=ledger,
                     reader=gateway,
