@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from agent.app import assemble
 from agent.settings import Settings
 from store.ledger.ledger import open_ledger
 from store.model.usage import Window
-from store.usage.duckdb import DuckDBWarehouse
+from store.usage.duckdb import DuckDBWarehouse, open_duckdb
 from tests.simulation.hand_clock import START, HandClock
 from tests.simulation.story import incident, proposal, ruling
 
@@ -30,7 +29,7 @@ def test_a_fault_in_the_watch_does_not_keep_remedies_from_moving(tmp_path: Path)
         clock=clock,
         owner="test",
         ledger=ledger,
-        warehouse=Spoiled(duckdb.connect(":memory:")),
+        warehouse=Spoiled(open_duckdb(None, clock=clock)._connection),
         checkpointed=False,
     )
     plan = proposal()
