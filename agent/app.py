@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypedDict
 
 from agent.bursar import SPENT, Bursar, Graphs
+from agent.detectors.learned import Learned
 from agent.failpoints import Failpoint, nothing
 from agent.feeds import collect_all, open_feeds
 from agent.gateways import Gateway, Gateways, NotConfigured, only, open_gateways
@@ -121,6 +122,7 @@ def assemble(
 def _watch(parts: "_Parts") -> Graph:
     settings, warehouse, ledger = parts.settings, parts.warehouse, parts.ledger
     feeds = open_feeds(settings.sources, clock=parts.clock)
+    learned = Learned()
 
     def trusted(until: datetime) -> Sequence[TrustNote]:
         notes = trust(warehouse=warehouse, now=until, settings=settings.detectors)
@@ -135,7 +137,7 @@ def _watch(parts: "_Parts") -> Graph:
         ),
         roll_up=lambda: roll_up(warehouse=warehouse, prices=parts.prices),
         trust=trusted,
-        detect=lambda until: detect(warehouse=warehouse, now=until, settings=settings.detectors),
+        detect=lambda until: detect(warehouse=warehouse, now=until, settings=settings.detectors, learned=learned),
         group=lambda spikes, until: group(
             ledger=ledger, warehouse=warehouse, spikes=spikes, now=until, settings=settings.detectors
         ),

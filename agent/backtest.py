@@ -19,6 +19,7 @@ from store.model.statement import Offer, StatementState
 from store.model.usage import (
     TOTAL,
     Cube,
+    Expired,
     Intake,
     Quarantined,
     RecordTable,
@@ -242,6 +243,10 @@ class ReplayWarehouse:
     def load_snapshot(self, path: Path) -> Intake:
         """As the warehouse's own."""
         return self._inner.load_snapshot(path)
+
+    def expire(self, *, records_before: datetime, fine_before: datetime, coarse_before: datetime) -> Expired:
+        """As the warehouse's own; a backtest never calls it."""
+        return self._inner.expire(records_before=records_before, fine_before=fine_before, coarse_before=coarse_before)
 
     def reprice(self, table_for: Callable[[Iterable[PriceKey]], PriceTable]) -> int:
         """As the warehouse's own."""

@@ -92,6 +92,23 @@ class ScheduleSettings(_Part):
     weekly: WeeklySettings = WeeklySettings()
 
 
+class RetentionSettings(_Part):
+    """How long usage is kept; what is older is dropped once a day."""
+
+    records_days: int = Field(default=90, ge=45)
+    """Single requests. Providers correct themselves for 35 days, and an incident is compared with the weeks before."""
+    fine_rollups_days: int = Field(default=90, ge=35)
+    """5-minute roll-ups; detectors learn from four weeks of them."""
+    rollups_days: int = Field(default=800, ge=45)
+    """Hourly roll-ups: 800 days hold a month and the same month of two years before."""
+
+    @model_validator(mode="after")
+    def _longest_last(self) -> "RetentionSettings":
+        if self.rollups_days < max(self.records_days, self.fine_rollups_days):
+            raise ValueError("rollups_days must be at least as long as records_days and fine_rollups_days")
+        return self
+
+
 class IntakeSettings(_Part):
     """Usage that gateways push to POST /v1/usage; the guard's token opens that door too."""
 
@@ -128,6 +145,7 @@ class Settings(_Part):
     """Parameters by playbook, where the defaults do not fit; `bursar playbooks` lists them."""
     policy: Policy = Policy()
     schedule: ScheduleSettings = ScheduleSettings()
+    retention: RetentionSettings = RetentionSettings()
     server: ServerSettings = ServerSettings()
     guard: GuardSettings | None = None
     litellm_admin: LiteLLMAdminSettings | None = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from playbooks.playbook import DAY, HOUR, Draft, Params, Playbook, ProposalFacts, best_cause, rows_in
-from playbooks.replay.outcome import Nanos, Replayed, numbers, select
+from playbooks.replay.outcome import Replayed, numbers, select
 from playbooks.season import OWN_HOURS, PPM, day_over_window
 from store.model.incident import Cause, Finding
 from store.model.remedy import Action, Check, HarmGuard, Notify, Saving
@@ -113,11 +113,12 @@ def saving_per_day(replayed: Replayed, case: Case, *, busier: int | None = None)
     is; else, or where that is not known, the traffic goes on as it was. A loop, whose context grows, is taken to grow
     for as long again as it has. `low` and `high` are the window's weakest and strongest third; `low` is also no more
     than what is saved where that which the replay does not know goes against us. Exact integers. The window of an
-    incident is whole buckets; where nothing is refused it is taken from the first request that would be cheaper.
+    incident is whole buckets; where nothing is refused it is taken from the first request that would be cheaper, and of
+    a caller that was never seen before from its first request.
     `busier`: how much more than in the window is saved in the next day, in millionths, where the playbook knows better.
     """
     gain = replayed.before - replayed.after
-    window = case.window if replayed.refused.any() else _since_first_gain(gain, case)
+    window = _since_start(replayed, case)
     seconds = max(1, round(window.seconds))
     part = (numbers(case.records, "occurred_us") - window.start_us) * _PARTS // (seconds * 10**6)
     parts = [int(gain[part.clip(0, _PARTS - 1) == n].sum()) * _PARTS for n in range(_PARTS)]
@@ -142,9 +143,18 @@ def saving_per_day(replayed: Replayed, case: Case, *, busier: int | None = None)
     )
 
 
-def _since_first_gain(gain: Nanos, case: Case) -> Window:
-    """The case's window from about the first record that gains: a usual pause before it."""
-    at_us = numbers(case.records, "occurred_us")[gain > 0]
+def _since_start(replayed: Replayed, case: Case) -> Window:
+    """The case's window from about the first record that tells of the fault: a usual pause before it.
+
+    Refusals by themselves tell of no start: a limit, a cap or a budget lets the first of it pass.
+    """
+    if not replayed.refused.any():
+        tells = replayed.before > replayed.after
+    elif case.reference_records.rows == 0 and case.around.rows > 0:
+        tells = np.ones(case.records.rows, dtype=np.bool_)
+    else:
+        return case.window
+    at_us = numbers(case.records, "occurred_us")[tells]
     if len(at_us) == 0:
         return case.window
     end_us = case.window.end_us

@@ -13,6 +13,12 @@ _MIN_TOKENS = 10_000.0
 
 def judge_cache_ratio(series: SeriesSet, *, start: int, settings: DetectorSettings) -> Judged:
     """Judge USD per input token where the share of tokens read from the cache has dropped."""
+    cached = np.flatnonzero(series.cache_read.any(axis=1))
+    judged = _judge(series.take(cached), start=start, settings=settings)
+    return judged._replace(rows=cached[judged.rows])
+
+
+def _judge(series: SeriesSet, *, start: int, settings: DetectorSettings) -> Judged:
     per, columns = settings.buckets_per_day, series.buckets
     hits, days = usual_share(series.cache_read, series.tokens_in, least=_MIN_TOKENS, buckets_per_day=per)
     usual = (days >= _MIN_DAYS) & (hits >= settings.cache_min_ratio)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from agent.detectors.cache_ratio import judge_cache_ratio
 from agent.detectors.judge import Judged
+from agent.detectors.learned import Learned
 from agent.detectors.new_series import judge_new_series
 from agent.detectors.series import SeriesSet, fold
 from agent.detectors.sessions import session_spikes
@@ -35,23 +37,33 @@ _SAYS: dict[Signal, str] = {
 
 
 def detect(
-    cube: Cube, *, until: datetime, settings: DetectorSettings, records: RecordTable | None = None
+    cube: Cube,
+    *,
+    until: datetime,
+    settings: DetectorSettings,
+    records: RecordTable | None = None,
+    learned: Learned | None = None,
 ) -> list[Spike]:
     """Find the series that spend more than they should.
 
     Judges whole buckets that ended by `until`, and looks at nothing later: a backtest and the live service see the
     same. Returns spikes of the last `settings.horizon_days`, running ones and ended ones, by start, scope and signal.
     The excess is in nano-USD at whole cents over [started_at, seen_until); of an ended spike seen_until is its end.
-    `records` (see sessions.py) adds the sessions that are far too large.
+    `records` (see sessions.py) adds the sessions that are far too large. `learned` spares a later look at the same day
+    a part of the work, and changes no verdict.
     """
     found: list[Spike] = []
     leaves = fold(cube, until=until, dims=settings.dims)
     if not leaves.stack.shape[2]:
         return found
     start = max(0, leaves.stack.shape[2] - settings.horizon_days * settings.buckets_per_day)
+    judges: dict[Signal, Judge] = dict(DETECTORS)
+    if learned is not None:
+        learned.turn(until.toordinal())
+        judges["spend"] = partial(judge_spend, worst=learned)
     for group_by in settings.group_bys:
         series = leaves.by(group_by)
-        for signal, judge in DETECTORS:
+        for signal, judge in judges.items():
             found.extend(_spikes(series, signal, judge(series, start=start, settings=settings), settings))
     if records is not None:
         found.extend(session_spikes(records, until=until, settings=settings))

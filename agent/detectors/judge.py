@@ -49,10 +49,12 @@ class Judged(NamedTuple):
 class Past(NamedTuple):
     """What is known of the series' own past, where that is more than the excess of earlier days says.
 
-    `worst`: see noise.worst_days. `seen` (s, t): USD per bucket beyond the baseline that earlier weeks have seen here.
+    `worst`: see noise.worst_days. `quiet` (s, t): how much of it may fall on this bucket alone, see noise.quieter.
+    `seen` (s, t): USD per bucket beyond the baseline that earlier weeks have seen here.
     """
 
     worst: Mapping[int, Matrix]
+    quiet: Matrix
     seen: Matrix
 
 
@@ -95,13 +97,16 @@ def judge(
         )
     )
     excess, expected, known = excess[rows], expected[rows], known[rows]
-    per = settings.buckets_per_day
+    per, windows, sigmas = settings.buckets_per_day, settings.windows, settings.sigmas
     whole = whole_days(known, per)
     day_of = np.arange(start, actual.shape[1]) // per
     unit = unit_usd[rows][:, day_of]
-    shape = (len(settings.windows), len(rows), len(day_of))
+    shape = (len(windows), len(rows), len(day_of))
     threshold, ratio = np.empty(shape), np.empty(shape)
     warm = np.zeros(shape[1:])
+    if not len(rows):
+        hot = np.zeros(shape[1:], dtype=np.bool_)
+        return Judged(rows, start, windows, actual[rows], baseline[rows], excess, threshold, ratio, hot, warm, known)
     by_day = day_of - start // per
     over_total, base_total, square_total = running(excess), running(expected), running(expected**2)
     rough = overdispersion(excess, expected, unit_usd=unit_usd[rows], known=known, buckets_per_day=per, start=start)[
@@ -109,7 +114,7 @@ def judge(
     ]
     known_past = None if past is None else past(rows)
     seen_total = None if known_past is None else running(known_past.seen)
-    for i, window in enumerate(settings.windows):
+    for i, window in enumerate(windows):
         over = window_sums(over_total, window)
         base = window_sums(base_total, window, start=start)
         if known_past is None:
@@ -118,9 +123,12 @@ def judge(
         else:
             ranked = known_past.worst[window]
             days = np.isfinite(ranked).sum(axis=2)
-        learned = tail(ranked, days, sigmas=settings.sigmas, window=window) if rule.learns else np.zeros(days.shape)
+        learned = tail(ranked, days, sigmas=sigmas, window=window) if rule.learns else np.zeros(days.shape)
         square = rough * window_sums(square_total, window, start=start)
-        noise = np.maximum(learned[:, by_day], settings.sigmas * _chance(unit, base, square, window))
+        strayed = learned[:, by_day]
+        if known_past is not None and window == 1:
+            strayed *= known_past.quiet[:, start:]
+        noise = np.maximum(strayed, sigmas * _chance(unit, base, square, window))
         if seen_total is not None:
             noise = np.maximum(noise, window_sums(seen_total, window, start=start))
         need = _least(days, rule)[:, by_day] * base + noise
@@ -134,7 +142,7 @@ def judge(
     return Judged(
         rows=rows,
         start=start,
-        windows=settings.windows,
+        windows=windows,
         actual=actual[rows],
         baseline=baseline[rows],
         excess=excess,

@@ -26,6 +26,11 @@ _SECOND = 1.3
 _FEW = 3.0
 _UNKNOWN = 0.1
 """Overdispersion of a series whose first day it is: a third of the baseline as standard deviation."""
+_NEAR_HOURS = 2
+_ALIKE_DAYS = (1, 7)
+_BUSY_SHARE = 2 / 3
+"""Hours that spend more than this share of the busiest one may be as noisy as it is."""
+_QUIETEST = 0.35
 
 
 def worst_days(
@@ -118,6 +123,38 @@ def tail(ranked: Matrix, count: Ints, *, sigmas: float, window: int) -> Matrix:
     heavy = middle + (tenth - middle) * sigmas / _STEPS
     grown = np.maximum(light, heavy) * (1 + _FEW / np.maximum(count, 1))
     return np.maximum(grown, rank(ranked, np.maximum(calm - 2, 0)) * _SECOND)
+
+
+def quieter(expected: Matrix, *, whole: Flags, buckets_per_day: int) -> Matrix:
+    """How much of a day's worst single bucket to expect at this hour: 1 at busy hours, less at quiet ones.
+
+    The worst bucket of a day falls into its busy hours, and noise shrinks with what is usual: as its square root if
+    events are independent (Poisson), faster if it is relative; the square root is the slower, so no alert is false by
+    it. What is usual is the most of the same hour and two beside it, yesterday and a week ago: idle hours by chance are
+    no quiet ones. Busy is the busiest hour of the week before. Days that were not known throughout are left out.
+    Shapes: expected (s, t) USD per bucket, whole (s, days) -> (s, t) in [0.35, 1].
+    """
+    days = per_day(expected, buckets_per_day) * whole[:, :, None]
+    near = _widest(days, _NEAR_HOURS * buckets_per_day // 24)
+    peaks, usual, peak = near.max(axis=2, initial=0.0), np.zeros_like(near), np.zeros(near.shape[:2])
+    for back in range(1, min(7, near.shape[1] - 1) + 1):
+        peak[:, back:] = np.maximum(peak[:, back:], peaks[:, :-back])
+        if back in _ALIKE_DAYS:
+            usual[:, back:] = np.maximum(usual[:, back:], near[:, :-back])
+    busy = _BUSY_SHARE * np.where(usual.any(axis=2), peak, 0.0)[:, :, None]
+    share = np.divide(usual, busy, out=np.ones_like(usual), where=busy > 0)
+    quiet: Matrix = np.sqrt(np.clip(share, _QUIETEST**2, 1.0))
+    return quiet.reshape(len(days), days.shape[1] * buckets_per_day)[:, : expected.shape[1]]
+
+
+def _widest(days: Matrix, reach: int) -> Matrix:
+    """The largest of each bucket and `reach` ones at either side, around the clock: (s, d, n) -> (s, d, n)."""
+    largest, width = days, 1
+    while width < 2 * reach + 1:
+        step = min(width, 2 * reach + 1 - width)
+        largest = np.maximum(largest, np.roll(largest, step, axis=2))
+        width += step
+    return np.roll(largest, -reach, axis=2)
 
 
 def overdispersion(

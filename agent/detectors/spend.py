@@ -6,10 +6,10 @@ import numpy as np
 
 from agent.detectors.baseline import DAYS, WEEKS, seasonal, with_level
 from agent.detectors.judge import Judged, Past, Rule, judge, material, past_unit_usd
-from agent.detectors.noise import REACH_DAYS, worst_days
+from agent.detectors.noise import REACH_DAYS, quieter, worst_days
 from agent.detectors.series import Flags, Ints, Matrix, SeriesSet
 from agent.detectors.settings import DetectorSettings
-from agent.detectors.trailing import lagged_median, per_day
+from agent.detectors.trailing import lagged_median, per_day, whole_days
 
 _JOB = 3.0
 """A bucket that spent so many times what the days before did at that hour was a job."""
@@ -47,7 +47,8 @@ def judge_spend(
         of = few.take(rows)
         strayed = worst(of.usd, first=of.first, windows=settings.windows, buckets_per_day=per, start=start)
         seen = seen_before(of.usd, baseline[rows], first=of.first, buckets_per_day=per, late=settings.buckets(1))
-        return Past(strayed, np.where(known[rows], seen, 0.0))
+        quiet = quieter(baseline[rows], whole=whole_days(known[rows], per), buckets_per_day=per)
+        return Past(strayed, quiet, np.where(known[rows], seen, 0.0))
 
     judged = judge(
         few.usd,

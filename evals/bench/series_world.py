@@ -23,6 +23,7 @@ SIGMAS = 5.0
 _INCIDENT_SHARE = 0.6
 _CONFOUNDER_SHARE = 0.2
 _REPLICAS = 12
+_MOST_TRIES = 200
 _PARTS: dict[Part, int] = {"tuning": 1, "report": 2}
 
 
@@ -97,9 +98,13 @@ def _one(row: int, rng: Rng) -> tuple[tuple[Floats, ...], npt.NDArray[np.bool_],
         kind = str(rng.choice(list(FAULTS)))
         if kind == "cache_break":
             shape = with_cache(rng, shape)
-        fault, excess = _visible(rng, shape, kind)
-        shape = fault.shape
-        label = Label(row, kind, fault.start, fault.end, excess)
+        found = _visible(rng, shape, kind)
+        if found is None:
+            kind = "none"
+        else:
+            fault, excess = found
+            shape = fault.shape
+            label = Label(row, kind, fault.start, fault.end, excess)
     drawn = draw(shape, rng)
     missing = np.zeros(HOURS, dtype=np.bool_)
     if rng.random() < _CONFOUNDER_SHARE:
@@ -109,12 +114,15 @@ def _one(row: int, rng: Rng) -> tuple[tuple[Floats, ...], npt.NDArray[np.bool_],
     return values, missing, label, {**traits, "events": "+".join(events), "incident": kind}
 
 
-def _visible(rng: Rng, shape: Shape, kind: str) -> tuple[Fault, float]:
-    """A fault of this kind that is an incident, and its excess; drawn stronger until it is one."""
+def _visible(rng: Rng, shape: Shape, kind: str) -> tuple[Fault, float] | None:
+    """A fault of this kind that is an incident, and its excess; drawn stronger until it is one.
+
+    None where it never becomes one: a cache can break no more than wholly.
+    """
     usual = shape.mean_cost() if kind != "new_series" else np.zeros(HOURS)
     replicas = np.stack([draw(shape, rng).cost for _ in range(_REPLICAS)]) - usual
     strength = 1.0
-    while True:
+    for _ in range(_MOST_TRIES):
         start = int(rng.integers(SCORED_FROM, HOURS - DAY))
         fault = FAULTS[kind](rng, shape, start, strength)
         excess = float((fault.shape.mean_cost() - usual)[fault.start : fault.end].sum())
@@ -122,6 +130,7 @@ def _visible(rng: Rng, shape: Shape, kind: str) -> tuple[Fault, float]:
         if excess >= max(MIN_EXCESS_USD, SIGMAS * chance):
             return fault, excess
         strength *= 1.15
+    return None
 
 
 def _chance(replicas: Floats, fault: Fault) -> float:

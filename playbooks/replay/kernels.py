@@ -55,21 +55,15 @@ def _ttl_cache(
     return 0
 
 
-def _bucket(at: _Ints, per_minute: int, burst: int, passed: _Out) -> int:
-    room = (burst - 1) * 60_000_000
-    begin = at[0] if len(at) > 0 else 0
+def _bucket(flowed: _Ints, room: int, due: int, passed: _Out) -> int:
     # `due`: how much must have flowed in before the next request passes. Half the time nobody can guess whether it
     # does, so there is no branch: `late` is all ones or nothing, the sign of what is left over.
-    due = -room
-    refused = 0
-    for i in range(len(at)):
-        flowed = (at[i] - begin) * per_minute
-        due = max(due, flowed - room)
-        late = (flowed - due) >> 63
+    for i in range(len(flowed)):
+        due = max(due, flowed[i] - room)
+        late = (flowed[i] - due) >> 63
         due += 60_000_000 & ~late
         passed[i] = late + 1
-        refused -= late
-    return len(at) - refused
+    return due
 
 
 def _queue(
@@ -186,8 +180,9 @@ and all before it were used at most `ttl` ago and first written at least `ready`
 it again. Every use renews. `last_used` starts as NEVER, `ready_at` as 0; times and `ttl` are below 2**60."""
 
 BUCKET = Kernel(_bucket, outputs=1)
-"""A token bucket that starts full: (at, per_minute, burst, passed) -> how many passed. Compiled it is exact while the
-time from first to last times `per_minute` stays below 2**62."""
+"""A stretch of a token bucket: (flowed, room, due, passed) -> due of the next stretch. `flowed`: what has flowed in
+when each request comes, ascending; `room`: what the bucket holds besides one request; `due` starts as -room, which is a
+full bucket. Compiled it is exact while all of them stay below 2**62."""
 
 QUEUE = Kernel(_queue, outputs=3)
 """A bucket whose callers wait up to `patience` in line and, refused, come back at `waits` after they first came:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from playbooks.replay.kernels import BUCKET, QUEUE
+from playbooks.replay.kernels import BUCKET, QUEUE, REQUEST
 from playbooks.replay.outcome import Nanos, Replayed, numbers, without
 from playbooks.replay.price import tokens_of, with_tokens
 from store.model.prices import PriceTable
@@ -17,6 +17,8 @@ from store.model.usage import NONE, RecordTable
 
 _MINUTE_US = 60 * 10**6
 _64_BITS = 2**62
+_STRETCH = 32_768
+"""Requests whose times fit into a processor's own cache."""
 
 RETRIES_US = (1 * 10**6, 3 * 10**6, 7 * 10**6)
 """When a refused call comes back after it first came: pauses of 1, 2 and 4 s, as the vendors' clients make them."""
@@ -38,11 +40,16 @@ def token_bucket(at_us: npt.NDArray[np.int64], *, per_minute: int, burst: int) -
     `at_us` is ascending. Levels are integers (one request = 60,000,000 units), so no rounding decides a request.
     """
     passed = np.zeros(len(at_us), dtype=np.bool_)
-    span = int(at_us[-1]) - int(at_us[0]) if len(at_us) else 0
-    if span * per_minute >= _64_BITS:
-        BUCKET.plain(at_us, per_minute, burst, passed)
-    else:
-        BUCKET(len(at_us), at_us, per_minute, burst, passed)
+    begin, span = (int(at_us[0]), int(at_us[-1]) - int(at_us[0])) if len(at_us) else (0, 0)
+    room = (burst - 1) * REQUEST
+    wide = span * per_minute + room >= _64_BITS
+    run = BUCKET.fast if not wide and BUCKET.pays(len(at_us)) else BUCKET.plain
+    due = -room
+    for start in range(0, len(at_us), _STRETCH):
+        at = at_us[start : start + _STRETCH]
+        # NumPy reads ahead, so that the loop finds its stretch in the processor's cache: that makes half its time.
+        flowed = ((at.astype(np.object_) if wide else at) - begin) * per_minute
+        due = run(flowed, room, due, passed[start : start + _STRETCH])
     return passed
 
 

@@ -13,7 +13,18 @@ from pydantic import BaseModel, ConfigDict
 from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, ActionKind, Settings
 from store.model.statement import Offer, StatementState
-from store.model.usage import Cube, Intake, Quarantined, RecordTable, Role, Scope, SourceState, UsageRecord, Window
+from store.model.usage import (
+    Cube,
+    Expired,
+    Intake,
+    Quarantined,
+    RecordTable,
+    Role,
+    Scope,
+    SourceState,
+    UsageRecord,
+    Window,
+)
 from store.model.usage_batch import Delivery, UsageBatch
 
 Clock = Callable[[], datetime]
@@ -167,6 +178,13 @@ class Warehouse(Protocol):
 
     def reprice(self, table_for: Callable[[Iterable[PriceKey]], PriceTable]) -> int:
         """Set the cost of rows that had no price and whose model is known by now; marks their buckets as dirty."""
+        ...
+
+    def expire(self, *, records_before: datetime, fine_before: datetime, coarse_before: datetime) -> Expired:
+        """Drop records, 5-minute and hourly roll-ups from before those times; what was rolled up stays readable.
+
+        Rows that come from before it later on are quarantined.
+        """
         ...
 
     def cube(

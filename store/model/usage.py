@@ -118,6 +118,15 @@ class Quarantined(NamedTuple):
     raw: str
 
 
+class Expired(NamedTuple):
+    """What retention dropped: records from before `floor`, cells of the 5-minute and of the hourly roll-ups."""
+
+    floor: datetime
+    records: int
+    fine: int
+    coarse: int
+
+
 class Intake(BaseModel):
     """What became of the rows that came in: in = accepted + duplicate + superseded + quarantined."""
 

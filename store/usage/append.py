@@ -11,8 +11,8 @@ every split of the same rows. The counting looks at contents only. Who wins look
 content that was observed again later can win back, and still counts as a duplicate. Between equal times and contents
 the greater cost wins: that is how a row that had no price gets one.
 
-Nearly every id comes once. Rows whose id is new and alone in its batch are inserted as they are; only the others are
-compared, and only for them contents are computed.
+Nearly every id comes once. Rows whose id is new and alone in its batch are inserted as they are, without a look at the
+table (store.usage.known_ids); only the others are compared, and only for them contents are computed.
 """
 
 # ruff: noqa: S608 - SQL fragments come from the fixed maps of store.usage.schema only; values are bound parameters.
@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from store.model.usage import Intake, Role, UsageRecord
+from store.usage.known_ids import meet_incoming
 from store.usage.schema import CONTENT, FINE_SECONDS, bucket_of_record
 from store.usage.series import number_series
 
@@ -30,14 +31,14 @@ _BUCKET = bucket_of_record(FINE_SECONDS)
 # The ids that must be compared: known ones, and those that come more than once.
 _AGAIN = """
 CREATE OR REPLACE TEMP TABLE again AS
-SELECT record_id FROM incoming GROUP BY record_id HAVING count(*) > 1
+SELECT record_id FROM suspects GROUP BY record_id HAVING count(*) > 1
 UNION
-SELECT record_id FROM records WHERE role = ? AND record_id IN (SELECT record_id FROM incoming)
+SELECT record_id FROM records WHERE role = ? AND record_id IN (SELECT record_id FROM suspects)
 """
+_ALL = "FROM incoming"
 _NEW = "FROM incoming WHERE record_id NOT IN (SELECT record_id FROM again)"
-_INSERT_ALL = f"INSERT INTO records ({_FIELDS}, role) SELECT {_FIELDS}, ? FROM incoming"
-_INSERT_NEW = f"INSERT INTO records ({_FIELDS}, role) SELECT {_FIELDS}, ? {_NEW}"
-_MARK_NEW = f"INSERT INTO dirty SELECT DISTINCT {_BUCKET} {_NEW} EXCEPT SELECT bucket FROM dirty"
+_INSERT = f"INSERT INTO records ({_FIELDS}, role) SELECT {_FIELDS}, ? "
+_MARK = f"INSERT INTO dirty SELECT DISTINCT {_BUCKET} {{}} EXCEPT SELECT bucket FROM dirty"
 
 _BATCH = f"""
 CREATE OR REPLACE TEMP TABLE batch AS
@@ -114,18 +115,31 @@ def append(connection: duckdb.DuckDBPyConnection, rows: pa.Table, role: Role) ->
         return Intake()
     connection.register("incoming", rows.append_column("series", number_series(connection, rows)))
     try:
-        again = connection.execute(_AGAIN, [role]).fetchall()[0][0]
+        again = _again(connection, rows, role)
         if again:
             connection.execute(_BATCH)
-        connection.execute(_INSERT_NEW if again else _INSERT_ALL, [role])
+        new = _NEW if again else _ALL
+        connection.execute(_INSERT + new, [role])
         if role == "metered":
-            connection.execute(_MARK_NEW)
+            connection.execute(_MARK.format(new))
     finally:
         connection.unregister("incoming")
     intake = _compare(connection, role) if again else Intake()
     intake += Intake(accepted=rows.num_rows - intake.total)
     connection.execute("INSERT INTO taken VALUES (?, ?, ?, 0)", [intake.accepted, intake.duplicate, intake.superseded])
     return intake
+
+
+def _again(connection: duckdb.DuckDBPyConnection, rows: pa.Table, role: Role) -> int:
+    """How many ids of `incoming` must be compared; they are in `again` where there are any."""
+    suspects = meet_incoming(connection, role)
+    if not suspects.any():
+        return 0
+    connection.register("suspects", rows.select(["record_id"]).filter(pa.array(suspects)))
+    try:
+        return int(connection.execute(_AGAIN, [role]).fetchall()[0][0])
+    finally:
+        connection.unregister("suspects")
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, role: Role) -> Intake:

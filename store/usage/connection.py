@@ -9,6 +9,7 @@ import duckdb
 from store.errors import BadInput, Busy, StorageFailed
 from store.model.ports import Clock
 from store.model.usage import to_us
+from store.usage.known_ids import forget
 from store.usage.migrations import migrate
 from store.usage.schema import DDL, META, SCHEMA_VERSION
 
@@ -62,6 +63,7 @@ def transaction(connection: duckdb.DuckDBPyConnection, doing: str) -> Iterator[N
             yield
             connection.commit()
         except BaseException:
+            forget(connection)
             # After a fatal error of the engine there is no transaction left to roll back; the first error says more.
             with suppress(duckdb.Error):
                 connection.rollback()

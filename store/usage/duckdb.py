@@ -1,6 +1,7 @@
 """The usage warehouse in DuckDB: the embedded default. One process opens the file; threads take turns."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from threading import RLock
 
@@ -12,6 +13,7 @@ from store.model.statement import Offer, StatementState
 from store.model.usage import (
     TOTAL,
     Cube,
+    Expired,
     Intake,
     Quarantined,
     RecordTable,
@@ -20,11 +22,11 @@ from store.model.usage import (
     SourceState,
     UsageRecord,
     Window,
+    to_us,
 )
 from store.model.usage_batch import UsageBatch, batch_of
 from store.usage import columns as convert
-from store.usage import handover, manifests, quarantine, reads, reprice, rollups, snapshots
-from store.usage.append import append
+from store.usage import handover, manifests, quarantine, reads, reprice, retention, rollups, snapshots
 from store.usage.connection import connect, reporting, transaction
 
 
@@ -51,7 +53,7 @@ class DuckDBWarehouse:
         batch = records if isinstance(records, UsageBatch) else batch_of(records)
         rows = convert.to_arrow(convert.coded(batch))
         with self._lock, transaction(self._connection, "appending records"):
-            return append(self._connection, rows, role)
+            return retention.append_recent(self._connection, rows, role)
 
     def restate(
         self,
@@ -66,9 +68,7 @@ class DuckDBWarehouse:
         """
         rows = ((slots, convert.to_arrow(convert.coded(batch_of(records)))) for slots, records in batches)
         with self._lock, transaction(self._connection, "restating a period"):
-            return manifests.restate(
-                self._connection, offers, rows, role=role, add=lambda table: append(self._connection, table, role)
-            )
+            return retention.restate_recent(self._connection, offers, rows, role=role)
 
     def statements(self) -> list[StatementState]:
         """The statements that hold, by source and account; provisional ones are counted."""
@@ -93,7 +93,18 @@ class DuckDBWarehouse:
     def roll_up(self) -> Window | None:
         """Recompute all dirty buckets in one transaction; the whole hours that they lie in, or None."""
         with self._lock, transaction(self._connection, "rolling up"):
+            retention.forget_dropped(self._connection)
             return rollups.roll_up(self._connection)
+
+    def expire(self, *, records_before: datetime, fine_before: datetime, coarse_before: datetime) -> Expired:
+        """Drop what is older, and give the space back; see store.usage.retention."""
+        times = {"records_us": to_us(records_before), "fine_us": to_us(fine_before), "coarse_us": to_us(coarse_before)}
+        with self._lock:
+            with transaction(self._connection, "dropping old records"):
+                expired = retention.expire(self._connection, **times)
+            with reporting("giving space back"):
+                self._connection.execute("CHECKPOINT")
+            return expired
 
     def reprice(self, table_for: Callable[[Iterable[PriceKey]], PriceTable]) -> int:
         """Price the rows that had no price and whose model is known by now; how many rows got one."""

@@ -1,7 +1,6 @@
 """What travels in a snapshot beside its records: the statements that hold, and how far the pulls have come."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 from store.model.statement import Offer
 from store.model.usage import Intake, Role
 from store.usage import manifests, snapshots
-from store.usage.append import append
+from store.usage.retention import append_recent, restate_recent
 
 
 class _Notes(NamedTuple):
@@ -51,13 +50,12 @@ def load(connection: duckdb.DuckDBPyConnection, path: Path) -> Intake:
     intake = Intake()
     for role, slots, rows in snapshots.read(path):
         plain = pa.array([slot is None for slot in slots])
-        intake += append(connection, rows.filter(plain), role)
+        intake += append_recent(connection, rows.filter(plain), role)
     roles: tuple[Role, ...] = ("metered", "reference")
     for role in roles:
         offers = [offer for of, offer in brought.statements if of == role]
         if offers:
-            add = partial(append, connection, role=role)
-            intake += manifests.restate(connection, offers, _stated(path, role), role=role, add=add)
+            intake += restate_recent(connection, offers, _stated(path, role), role=role)
     if brought.withdrawn:
         connection.execute(_KEEP_WITHDRAWN, [list(column) for column in zip(*brought.withdrawn, strict=True)])
     for source, body in brought.pulls:

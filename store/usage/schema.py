@@ -127,5 +127,7 @@ DDL = (
     "CREATE TABLE IF NOT EXISTS stated (role VARCHAR, slot VARCHAR, record_id VARCHAR)",
     # How far each scheduled pull has come; it lives and dies with the rows that it speaks of.
     "CREATE TABLE IF NOT EXISTS pulls (source VARCHAR PRIMARY KEY, body VARCHAR)",
+    # The time before which there are no records any more; one row once something was dropped.
+    "CREATE TABLE IF NOT EXISTS retention (floor_us BIGINT)",
     *(_rollup_ddl(table) for table in ROLLUPS.values()),
 )

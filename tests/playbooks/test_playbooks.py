@@ -94,6 +94,19 @@ def test_a_new_end_user_is_held_to_what_other_end_users_do() -> None:
     assert draft.actions == (SetRateLimit(target=mallory, requests_per_minute=15),)
 
 
+def test_a_caller_who_began_within_the_window_goes_on_as_since_then() -> None:
+    """Mallory came for the last of three hours only: a day of her is 24 such hours, not eight such windows."""
+    mallory = Scope.of(team="search", app="indexer", end_user="mallory")
+    reference = every(6, 100, start=REFERENCE.start, first=5000, end_user="ann")
+    found = finding("denial_of_wallet", focus=mallory)
+    early = every(1, 600, end_user="mallory")
+    late = every(1, 3600, start=START + timedelta(hours=2), end_user="mallory")
+    whole, hour = (drafted(RateLimit(), found, facts_of(rows, reference)).saving for rows in (early, late))
+    refused = 3600 - 60 * 15
+    assert hour.mid == pytest.approx(refused * 4_500_000 * 24, rel=0.01)
+    assert whole.mid < hour.mid
+
+
 def test_no_rate_limit_where_normal_is_not_known() -> None:
     """Without a reference nobody can say what is too much."""
     assert RateLimit().propose(finding("retry_storm"), facts_of(every(1, 600)), RateLimit.params()) is None

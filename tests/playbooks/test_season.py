@@ -126,3 +126,29 @@ def test_chance_in_a_short_window_is_not_carried_into_the_day() -> None:
     assert few == pytest.approx(576 / 150 * PPM, rel=1e-6)
     many = day_over_window(reference, MORNING, MORNING.end, seen=540)
     assert many == pytest.approx(576 / 180 * PPM, rel=1e-6)
+
+
+def test_busy_and_quiet_hours_are_chance_where_they_are_usual() -> None:
+    """Hours of 20 and of 100 requests in turn: twice the usual in three hours is chance here, and none of 60 each."""
+    rows: list[UsageRecord] = []
+    for hour in range(5 * 24):
+        count = 100 if (hour // 24 + hour) % 2 else 20
+        rows += every(30, count, start=WEEK.start + timedelta(hours=hour), first=len(rows))
+    restless = day_over_window(_reference(rows), MORNING, MORNING.end, seen=330)
+    assert restless is not None
+    day = sum(100 if (hour // 24 + hour) % 2 else 20 for hour in range(5 * 24)) / 5
+    assert restless == pytest.approx(day / 330 * PPM, rel=0.03)
+    even = every(60, 5 * 24 * 60, start=WEEK.start)
+    assert day_over_window(_reference(even), MORNING, MORNING.end, seen=330) == pytest.approx(8 * PPM, rel=1e-6)
+
+
+def test_attempts_of_one_call_come_together_at_quiet_hours_too() -> None:
+    """A call of five attempts in a minute is refused two of them at three a minute, by day and by night."""
+    rows = [
+        call._replace(trace_id=f"call {minute}", attempt=attempt + 1)
+        for minute in range(0, 180, 2)
+        for attempt, call in enumerate(every(5, 5, start=MORNING.start + timedelta(minutes=minute), first=10 * minute))
+    ]
+    reference = _reference(_office(range(5)))
+    found = limited_day_over_window(table(rows, MORNING), reference, MORNING, MORNING.end, per_minute=3)
+    assert found == pytest.approx(576 / 180 * PPM, rel=0.1)

@@ -6,7 +6,7 @@ reading, which judges it. So a shape decides nothing: it only says which lines a
 """
 
 import io
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import Enum
 from typing import Annotated, Any
 
@@ -65,6 +65,7 @@ class Shape:
         self._tree = tree
         self._full = self._lean = _parsing(tree, None)
         self._seen: frozenset[str] = frozenset()
+        """Paths that led to a value, and those that led to an object on the way to one."""
         self._decode = msgspec.json.Decoder(_msgspec_type(tree)).decode
         self._schema = pa.schema([(path, _flat(kind)) for path, kind in paths.items()])
 
@@ -89,20 +90,21 @@ class Shape:
         # One object a line, and no text that a database cannot store.
         if block.count(b"}\n{") != len(lines) - 1 or not (block.isascii() or _is_utf8(block)):
             return None
-        nested, paths = _parsed(block, self._lean), self._seen
+        nested, paths = _parsed(block, self._lean), self._seen & self._paths.keys()
         if nested is None or not paths:
             nested, paths = _parsed(block, self._full), frozenset(self._paths)
         if nested is None or nested.num_rows != len(lines):
             return None
         found = {path: _at(nested, path, self._paths[path]) for path in paths}
         given = {path: column for path, column in found.items() if column.null_count < len(lines)}
-        self._learn(given.keys())
+        self._learn(given.keys() | set(_objects(nested)))
         return pa.table(given) if given and all(map(_is_plain, given.values())) else None
 
     def _learn(self, given: Set[str]) -> None:
-        """Most paths lead nowhere in a given log, and null costs a third less to read than an absent value.
+        """Most paths lead nowhere in a given log, and one null for all that is absent costs half of declaring it.
 
-        A value that does come where null is expected is refused by the reader, and all is read again as declared.
+        What does come where null is expected, value or object, is refused by the reader, and all is read again as
+        declared.
         """
         if not given <= self._seen:
             self._seen |= given
@@ -139,15 +141,25 @@ def _parsed(block: bytes, parsing: pj.ParseOptions) -> pa.Table | None:
 
 
 def _arrow_type(tree: Mapping[str, Any], seen: Set[str] | None, prefix: str) -> pa.StructType:
-    """The declared type, with null in place of every value whose path was not seen."""
+    """The declared type, with null in place of every value and every object whose path was not seen."""
     fields: list[tuple[str, pa.DataType]] = []
     for name, sub in tree.items():
         path = prefix + name
-        if isinstance(sub, dict):
-            fields.append((name, _arrow_type(sub, seen, f"{path}.")))
+        if seen is not None and path not in seen:
+            fields.append((name, pa.null()))
         else:
-            fields.append((name, sub.value[0] if seen is None or path in seen else pa.null()))
+            fields.append((name, _arrow_type(sub, seen, f"{path}.") if isinstance(sub, dict) else sub.value[0]))
     return pa.struct(fields)
+
+
+def _objects(nested: pa.Table) -> Iterator[str]:
+    """The paths of the objects that any row has; an object of a list is part of its value."""
+    waiting = [(name, nested.column(name)) for name in nested.column_names]
+    while waiting:
+        path, column = waiting.pop()
+        if pa.types.is_struct(column.type) and column.null_count < len(column):
+            yield path
+            waiting += [(f"{path}.{field.name}", pc.struct_field(column, field.name)) for field in column.type]
 
 
 def _msgspec_type(tree: Mapping[str, Any]) -> Any:

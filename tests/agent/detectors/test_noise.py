@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.detectors.noise import REACH_DAYS, overdispersion, tail, worst_days
+from agent.detectors.noise import REACH_DAYS, overdispersion, quieter, tail, worst_days
 from agent.detectors.series import Matrix
 from agent.detectors.spend import seen_before
 
@@ -92,3 +92,24 @@ def test_a_job_an_hour_late_was_seen_before() -> None:
     seen = seen_before(usd, np.full_like(usd, 2.0), first=FIRST, buckets_per_day=24, late=1)[0]
     assert (seen[40 + 2 * WEEK + np.array([-1, 0, 1])] > 48).all()
     assert not seen[2 * WEEK : 2 * WEEK + 39].any()
+
+
+def test_less_noise_is_expected_at_quiet_hours() -> None:
+    """The share falls as the square root of what is usual, not beside busy hours, nor without a whole day before."""
+    expected = np.full((1, 10 * 24), 25.0)
+    expected.reshape(10, 24)[:, 9:18] = 150.0
+    quiet = quieter(expected, whole=np.ones((1, 10), dtype=np.bool_), buckets_per_day=24).reshape(10, 24)
+    assert (quiet[1:, 7:20] == 1).all()
+    assert np.allclose(quiet[1:, [2, 5, 21]], 0.5)
+    assert (quiet[0] == 1).all()
+    assert (quieter(expected, whole=np.zeros((1, 10), dtype=np.bool_), buckets_per_day=24) == 1).all()
+
+
+def test_what_is_quiet_is_told_from_earlier_days() -> None:
+    """A day that is not over changes nothing, and one hour that was idle by chance is not quiet."""
+    expected = np.full((1, 10 * 24), 25.0)
+    expected[0, 8 * 24 + 5] = 0.0
+    whole = np.ones((1, 10), dtype=np.bool_)
+    long = quieter(expected, whole=whole, buckets_per_day=24)
+    assert (long == 1).all()
+    assert np.array_equal(long[:, : 9 * 24 + 7], quieter(expected[:, : 9 * 24 + 7], whole=whole, buckets_per_day=24))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playbooks.replay.cache import serve
-from playbooks.replay.kernels import BUCKET, NEVER, QUEUE, REPRICE, TTL_CACHE
+from playbooks.replay.kernels import BUCKET, NEVER, QUEUE, REPRICE, REQUEST, TTL_CACHE
 from playbooks.replay.limits import queued, token_bucket
 from playbooks.replay.price import list_cost
 from playbooks.replay.speed import COMPILE_AT, Kernel
@@ -63,7 +63,8 @@ def test_the_cache_says_the_same_at_both_speeds(
 def test_the_buckets_say_the_same_at_both_speeds(at: list[int], per_minute: int, burst: int, patience: int) -> None:
     """Who passes, how late, and after how many tries."""
     rows = len(at)
-    slow, fast = _both(BUCKET, [_ints(at), per_minute, burst, np.zeros(rows, dtype=np.bool_)])
+    room = (burst - 1) * REQUEST
+    slow, fast = _both(BUCKET, [_ints(at) * per_minute, room, -room, np.zeros(rows, dtype=np.bool_)])
     assert slow == fast
     waits = _ints([10**6, 3 * 10**6])
     scratch = [np.zeros((2, rows), dtype=np.int64), *np.zeros((3, rows), dtype=np.int64)]

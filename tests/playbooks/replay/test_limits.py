@@ -1,6 +1,9 @@
 """The limit engines refuse exactly what their limit says."""
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +42,25 @@ def test_a_bucket_never_passes_more_than_it_was_filled_with(at: list[int], per_m
         for j in range(i, len(times)):
             assert (j - i + 1) * 60_000_000 <= burst * 60_000_000 + (times[j] - first) * per_minute
     assert all(passed[:burst])
+
+
+def _textbook(at: list[int], *, per_minute: int, burst: int) -> list[bool]:
+    full = level = burst * 60_000_000
+    passed = []
+    for before, now in pairwise([at[0], *at]):
+        level = min(full, level + (now - before) * per_minute)
+        passed.append(level >= 60_000_000)
+        level -= 60_000_000 * passed[-1]
+    return passed
+
+
+@pytest.mark.parametrize("pause", [0, 2**60])
+def test_a_long_replay_keeps_the_level_from_stretch_to_stretch(pause: int) -> None:
+    """Over 70,000 requests the textbook's bucket, also where the sums leave 64 bits."""
+    at = np.sort(np.random.default_rng(7).integers(0, 210_000_000, 70_000)) + pause
+    at[0] = 0
+    found = token_bucket(at, per_minute=6000, burst=40)
+    assert found.tolist() == _textbook(at.tolist(), per_minute=6000, burst=40)
 
 
 def test_a_bucket_refills_evenly() -> None:
