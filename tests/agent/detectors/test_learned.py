@@ -9,7 +9,7 @@ from agent.detectors.learned import Learned
 from agent.detectors.noise import worst_days
 from agent.detectors.series import Ints, Matrix
 from agent.detectors.settings import DetectorSettings
-from evals.series import Kind, make_cube, make_series
+from evals.series import Kind, Series, make_cube, make_series
 
 WINDOWS = (1, 3, 24)
 START = 30 * 24
@@ -92,7 +92,7 @@ def test_no_series_give_empty_tables() -> None:
 def test_looks_say_the_same_with_and_without_it() -> None:
     """Hour by hour over midnight, a service that keeps what it learned finds what a fresh start finds."""
     kinds: tuple[Kind, ...] = ("level_shift", "spike", "ramp", "sparse")
-    series = {(f"app{i}",): make_series(kind, 3 + i) for i, kind in enumerate(kinds)}
+    series: dict[tuple[str, ...], Series] = {(f"app{i}",): make_series(kind, 3 + i) for i, kind in enumerate(kinds)}
     cube, settings = make_cube(series, ("app",)), DetectorSettings(group_bys=((), ("app",)))
     learned, found = Learned(), 0
     for hours in range(28):
