@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from zlib import crc32
 
+from evals.world.faults.fault import hit
 from store.errors import BadInput
 from store.model.money import NANOS_PER_USD
 from store.model.prices import PriceKey, PriceTable
@@ -41,10 +41,7 @@ def priced(records: Sequence[UsageRecord], table: PriceTable) -> list[UsageRecor
 def partly_free(records: Sequence[UsageRecord], model: str, share: float) -> list[UsageRecord]:
     """A `share` of the model's calls reported to cost nothing."""
     return [
-        record._replace(cost_nanos=0)
-        if record.model == model and crc32(record.record_id.encode()) % 1000 < 1000 * share
-        else record
-        for record in records
+        record._replace(cost_nanos=0) if record.model == model and hit(record, share) else record for record in records
     ]
 
 

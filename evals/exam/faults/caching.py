@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from zlib import crc32
 
 from evals.world.calls import calls_of
 from evals.world.company import AppSpec
-from evals.world.faults.fault import Affected
+from evals.world.faults.fault import Affected, hit
 from store.model.incident import Cause
 from store.model.usage import UsageRecord
 
@@ -15,7 +14,7 @@ from store.model.usage import UsageRecord
 class ShorterLife(Affected):
     """From `release` on a `share` of the calls has cache entries of five minutes where they had an hour.
 
-    The app comes back to a prefix every `gap` minutes only, so that such a call finds its entry gone and writes anew.
+    A call that comes later than that after the one before finds its entry gone and writes it anew.
     """
 
     share: float = 1.0
@@ -29,7 +28,7 @@ class ShorterLife(Affected):
         return [self._short(record, short.get(record.record_id)) for record in calls]
 
     def _short(self, record: UsageRecord, short: UsageRecord | None) -> UsageRecord:
-        if short is None or not self.holds(record) or not _hits(record, self.share):
+        if short is None or not self.holds(record) or not hit(record, self.share):
             return record
         missed = record.cache_read - short.cache_read
         return record._replace(
@@ -50,15 +49,9 @@ class WriteOnly(Affected):
 
     def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:  # noqa: ARG002 - the port's signature
         """The hour's records with their input written to the cache."""
-        return [
-            self._written(record) if self.holds(record) and _hits(record, self.share) else record for record in calls
-        ]
+        return [self._written(record) if self.holds(record) and hit(record, self.share) else record for record in calls]
 
     def _written(self, record: UsageRecord) -> UsageRecord:
         return record._replace(
             release=self.release, input_uncached=0, cache_write_1h=record.cache_write_1h + record.input_uncached
         )
-
-
-def _hits(record: UsageRecord, share: float) -> bool:
-    return crc32(record.record_id.encode()) % 1000 < 1000 * share

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from zlib import crc32
 
 from evals.world.company import AppSpec
-from evals.world.faults.fault import Affected
+from evals.world.faults.fault import Affected, hit
 from store.model.incident import Cause
 from store.model.usage import UsageRecord
 
@@ -53,9 +52,7 @@ class FastMode(Affected):
     def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:  # noqa: ARG002 - the port's signature
         """The hour's records, some of them fast."""
         return [
-            record._replace(speed="fast")
-            if self.holds(record) and crc32(record.record_id.encode()) % 1000 < 1000 * self.share
-            else record
+            record._replace(speed="fast") if self.holds(record) and hit(record, self.share) else record
             for record in calls
         ]
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from zlib import crc32
 
 from evals.world.company import AppSpec
 from evals.world.faults.cache_break import CacheBreak
+from evals.world.faults.fault import hit
 from evals.world.faults.model_switch import ModelSwitch
 from store.model.incident import Cause
 from store.model.usage import UsageRecord, Window
@@ -40,9 +40,6 @@ class Partly:
 
     def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:
         """The hour's records, that part of them as the inner fault makes them."""
-        hit = [record for record in calls if self._hits(record)]
-        kept = [record for record in calls if not self._hits(record)]
-        return kept + self.inner.apply(app, hour, hit, seed=seed)
-
-    def _hits(self, record: UsageRecord) -> bool:
-        return crc32(record.record_id.encode()) % 1000 < 1000 * self.share
+        reached = [record for record in calls if hit(record, self.share)]
+        kept = [record for record in calls if not hit(record, self.share)]
+        return kept + self.inner.apply(app, hour, reached, seed=seed)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+from zlib import crc32
 
 import numpy as np
 
@@ -82,6 +83,11 @@ class Affected:
         for record in calls:
             (inside if self.holds(record) else outside).append(record)
         return inside, outside
+
+
+def hit(record: UsageRecord, share: float) -> bool:
+    """Whether a fault that reaches a `share` of the calls reaches this one; the same ones for every fault."""
+    return crc32(record.record_id.encode()) % 1000 < 1000 * share
 
 
 def spread(start_us: int, end_us: int, per_hour: float, draw: np.random.Generator) -> list[int]:
