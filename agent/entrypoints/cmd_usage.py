@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypedDict, runtime_checka
 
 import typer
 
+from agent.entrypoints.cmd_quarantine import why
 from agent.entrypoints.console import err, note, print_json, print_table, say
 from agent.entrypoints.door import ServiceDoor
 from agent.entrypoints.meter import Meter
@@ -32,6 +33,7 @@ from tools.sources.registry import SOURCES, SourceOptions, open_source
 if TYPE_CHECKING:
     from agent.backtest import Backtest
 
+_LOOKED_AT = 1_000
 INTERRUPTED = 130
 """The exit code of a command that was interrupted, as shells have it."""
 
@@ -69,6 +71,7 @@ def ingest(
                 intake = _collect(source, paths, warehouse, book, role, settings.amendment)
             finally:
                 warehouse.roll_up()  # also of what was kept before the reading was interrupted or failed
+            _say_why(intake, warehouse)
             if gone := _withdrawn(warehouse) - withdrawn:
                 note(
                     f"{gone:,} rows of earlier statements of these periods are not in this one and count no more; "
@@ -84,6 +87,15 @@ def ingest(
     if isinstance(source, Skips):
         for reason, rows in source.skipped.items():
             note(f"{rows} rows passed over: {reason}")
+    if intake.total and intake.quarantined == intake.total:
+        raise typer.Exit(1)  # nothing of it could be used: most likely another format
+
+
+def _say_why(intake: Intake, warehouse: Warehouse) -> None:
+    """Name the reason of most of the rows that were just kept out."""
+    if intake.quarantined:
+        reason = why(warehouse.quarantined(limit=min(intake.quarantined, _LOOKED_AT)))
+        note(f"{intake.quarantined:,} rows are quarantined, most of them: {reason}; `bursar quarantine` lists them")
 
 
 def _withdrawn(warehouse: Warehouse) -> int:
@@ -139,6 +151,7 @@ def _hand_over(source: Source, paths: list[Path], settings: Settings, book: Pric
         mine = open_warehouse_at(Path(folder) / "ingest.duckdb", clock=utc_now)
         try:
             read = _collect(source, paths, mine, book, role, settings.amendment)
+            _say_why(read, mine)
             span = _span(mine) or (ALL_TIME if mine.statements() else None)
             snapshot = mine.snapshot(span, door.exchange) if span else None
             quarantined = mine.quarantined(limit=10_000)

@@ -32,7 +32,11 @@ class ServiceDoor:
         answer = self._post("snapshot", {"window": window.model_dump(mode="json")})
         return self.exchange / str(answer["file"])
 
-    def _post(self, verb: Literal["append", "snapshot"], body: dict[str, Any]) -> dict[str, Any]:
+    def quarantined(self, *, limit: int) -> list[Quarantined]:
+        """The newest quarantined rows of the service's warehouse."""
+        return [Quarantined(*row) for row in self._post("quarantined", {"limit": limit})["rows"]]
+
+    def _post(self, verb: Literal["append", "snapshot", "quarantined"], body: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = self._client.post(f"/{verb}", json=body)
         except httpx.TransportError as error:

@@ -1,7 +1,8 @@
 """The door in the data directory: DuckDB lets one process write, so others hand their work to `bursar serve`.
 
-HTTP over a Unix socket `bursar.sock`, readable by the owner only. Two verbs of the warehouse, and no other:
-`append` takes the path of a snapshot file below the data directory, `snapshot` writes one and returns its path.
+HTTP over a Unix socket `bursar.sock`, readable by the owner only. Three verbs of the warehouse, and no other:
+`append` takes the path of a snapshot file below the data directory, `snapshot` writes one and returns its path,
+`quarantined` lists rows that were kept out.
 """
 
 import threading
@@ -31,6 +32,12 @@ class _Snapshot(BaseModel):
     window: Window
 
 
+class _Quarantined(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int
+
+
 def build_socket_api(*, warehouse: Warehouse, data_dir: Path) -> FastAPI:
     """The application behind the socket."""
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -58,6 +65,10 @@ def build_socket_api(*, warehouse: Warehouse, data_dir: Path) -> FastAPI:
     def snapshot(body: _Snapshot) -> dict[str, str]:
         exchange.mkdir(parents=True, exist_ok=True)
         return {"file": warehouse.snapshot(body.window, exchange).name}
+
+    @api.post("/quarantined")
+    def quarantined(body: _Quarantined) -> dict[str, list[Quarantined]]:
+        return {"rows": warehouse.quarantined(limit=body.limit)}
 
     return api
 

@@ -58,6 +58,30 @@ def test_ingest_counts_every_row_once(usage: Path, tmp_path: Path) -> None:
     assert json.loads(again.stdout) == {"accepted": 0, "duplicate": 3, "superseded": 0, "quarantined": 1}
 
 
+def test_what_was_kept_out_is_named(usage: Path, tmp_path: Path) -> None:
+    """A reading says why most rows were kept out, and `quarantine` lists reasons with a row of each, escaped."""
+    said = bursar("ingest", "litellm", str(usage), cwd=tmp_path).stderr
+    assert "1 rows are quarantined, most of them: " in said
+    assert "`bursar quarantine`" in said
+    (one,) = json.loads(bursar("quarantine", "--json", cwd=tmp_path).stdout)
+    assert (one["source"], one["rows"]) == ("litellm", 1)
+    assert one["reason"] in said.replace("\n", " ")
+    assert json.loads(one["raw"][0])["id"] == "c"
+    assert one["reason"][:30] in bursar("quarantine", cwd=tmp_path).stdout
+    assert json.loads(bursar("quarantine", "--source", "other", "--json", cwd=tmp_path).stdout) == []
+
+
+def test_a_file_of_which_nothing_could_be_used_has_failed(tmp_path: Path) -> None:
+    """Most likely it is another format: the reason is said, the exit code is 1, and the rows are kept to be seen."""
+    (tmp_path / "other.jsonl").write_text('{"a": 1}\n["\x1b]0;owned"]\n')
+    done = bursar("ingest", "litellm", "other.jsonl", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["quarantined"] == 2
+    assert "most of them: " in done.stderr
+    listed = bursar("quarantine", cwd=tmp_path).stdout
+    assert "\x1b" not in listed, "a terminal never gets a row's control characters"
+
+
 def test_a_part_of_a_month_that_replaces_the_rest_is_said(tmp_path: Path) -> None:
     """Two commands for two parts of one month are two statements of it: whoever meant one is told."""
     first = written(tmp_path / "1" / "part-1.csv", [charge(1, "a", 100), charge(1, "b", 10)], at=datetime.now(UTC))

@@ -72,6 +72,8 @@ def test_commands_share_its_warehouse(service: tuple[Path, str]) -> None:
     assert json.loads(first.stdout) == {"accepted": 50, "duplicate": 0, "superseded": 0, "quarantined": 1}
     again = bursar("ingest", "litellm", "usage.jsonl", "--json", cwd=folder)
     assert json.loads(again.stdout) == {"accepted": 0, "duplicate": 50, "superseded": 0, "quarantined": 1}
+    (kept_out,) = json.loads(bursar("quarantine", "--json", cwd=folder).stdout)
+    assert json.loads(kept_out["raw"][0])["id"] == "bad"
     tested = bursar("backtest", "--json", cwd=folder)
     assert tested.returncode == 0, tested.stderr
     assert json.loads(tested.stdout)["incidents"] == []
