@@ -8,11 +8,11 @@ import typer
 from agent.entrypoints.console import note, print_json, print_table, say
 from agent.entrypoints.options import Options, options, utc_now
 from agent.entrypoints.transcripts import show_transcripts
-from agent.entrypoints.views import incident_document, proposal_text, remedy_document
+from agent.entrypoints.views import incident_document, proposal_text, remedy_document, undoing_text
 from store.errors import BadInput
 from store.ledger.ledger import Ledger
 from store.model.money import to_usd, usd_text
-from store.model.remedy import Choice, Proposal, Vote
+from store.model.remedy import Choice, Proposal, Remedy, Vote
 from store.model.usage import iso
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -165,6 +165,13 @@ def _named_proposal(ledger: Ledger, name: str) -> Proposal:
     return proposal
 
 
+def _named_remedy(ledger: Ledger, remedy_id: str) -> Remedy:
+    remedy = ledger.remedy(remedy_id)
+    if remedy is None:
+        raise BadInput(f"no remedy {remedy_id!r}; `bursar remedies` lists them")
+    return remedy
+
+
 def revert(
     context: typer.Context,
     remedy_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
@@ -173,19 +180,23 @@ def revert(
     reason: Reason = "undone by a person",
     yes: Yes = False,
 ) -> None:
-    """Take a remedy back: the service restores the value that the gateway had before."""
+    """Take a remedy back: shows what comes back, asks once; the service restores the value that there was before."""
     if (remedy_id is None) == (not all_):
         raise BadInput("name one remedy, or give --all; `bursar remedies` lists those in force")
     who = person or getpass.getuser()
     with options(context).ledger() as ledger:
         in_force = ledger.remedies(states={"verifying", "kept", "unknown"})
-        chosen = [r.remedy_id for r in in_force] if remedy_id is None else [remedy_id.partition("@")[0]]
+        chosen = in_force if remedy_id is None else [_named_remedy(ledger, remedy_id.partition("@")[0])]
         if not chosen:
             say("no remedy is in force")
             return
+        for one in chosen:
+            proposal = ledger.proposal(one.remedy_id, one.revision)
+            if proposal is not None:
+                note(undoing_text(proposal))
         if not yes:
-            typer.confirm(f"revert {', '.join(chosen)} as {who}?", abort=True, err=True)
-        casts = [ledger.request_revert(one, by=who, reason=reason) for one in chosen]
+            typer.confirm(f"revert {', '.join(one.remedy_id for one in chosen)} as {who}?", abort=True, err=True)
+        casts = [ledger.request_revert(one.remedy_id, by=who, reason=reason) for one in chosen]
     for cast in casts:
         say(cast.says)
     if any(cast.status != "decided" for cast in casts):

@@ -146,6 +146,15 @@ def proposal_text(proposal: Proposal) -> str:
     return "\n".join(lines)
 
 
+def undoing_text(proposal: Proposal) -> str:
+    """What taking a remedy back would put back, one line an action."""
+    lines = [f"{proposal.remedy_id}: {proposal.playbook} for {proposal.scope.text}"]
+    for action in proposal.actions:
+        now, was = _settings_text(action.to), _settings_text(action.was)
+        lines.append(f"  {action.kind} on {action.target.text}: {now} -> {was}, as it was before")
+    return "\n".join(lines)
+
+
 def _settings_text(value: dict[str, bool | int | str | None]) -> str:
     shown = {k: v for k, v in value.items() if v is not None}
     return ", ".join(f"{k}={v}" for k, v in shown.items()) or "not set"

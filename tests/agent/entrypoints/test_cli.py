@@ -140,6 +140,7 @@ _META = {"user_api_key_alias": "search-prod", "user_api_key_team_alias": "search
         (["approve", "rem-none@1", "--yes"], "rem-none@1"),
         (["approve", "rem-none", "--yes"], "REMEDY@REVISION"),
         (["revert"], "--all"),
+        (["revert", "rem-none"], "rem-none"),
         (["report", "weekly", "--week", "2026-99"], "2026-99"),
         (["backtest", "--from", "yesterday"], "empty"),
         (["audit", "verify", "--anchor", "absent.json"], "absent.json"),

@@ -116,7 +116,8 @@ def test_approve_apply_revert_at_two_gateways(place: Place) -> None:
     assert (team["rpm_limit"], paper.state) == (60, "open")
     assert team["metadata"]["bursar_remedies"]["set_rate_limit"]["remedy"] == "rem-1"
     assert place.host.repo.branches["main"].files["prompts/a.md"] == "broken\n"
-    place.says("revert", "--all", "--yes")
+    undone = bursar("revert", "--all", "--yes", cwd=place.folder, env=SECRETS)
+    assert "requests_per_minute=60 -> requests_per_minute=500, as it was before" in undone.stderr
     place.wait_for("closed")
     assert place.standing() == {"rem-1": ("closed", "returned"), "rem-2": ("closed", "returned")}
     assert (team["rpm_limit"], team["metadata"], paper.state) == (500, {}, "closed")
