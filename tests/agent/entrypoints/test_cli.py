@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -206,11 +208,9 @@ def test_kill_switch_is_kept(tmp_path: Path) -> None:
 
 def test_audit_verify_finds_an_edited_row(tmp_path: Path) -> None:
     """Whoever edits the ledger's file behind its back is found, exit code 1."""
-    import sqlite3
-
     bursar("kill-switch", "on", "--reason", "drill", cwd=tmp_path)
     assert bursar("audit", "verify", cwd=tmp_path).returncode == 0
-    with sqlite3.connect(tmp_path / "bursar-data" / "ledger.db") as db:
+    with closing(sqlite3.connect(tmp_path / "bursar-data" / "ledger.db")) as db, db:
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             db.execute(f'DROP TRIGGER "{name}"')
         db.execute("UPDATE audit SET actor = 'nobody'")
