@@ -15,9 +15,11 @@ from store.model.incident import Finding, Incident, TrustNote
 from store.model.ports import Capabilities, Clock, Observed, Preview, Warehouse
 from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, ActionKind, Proposal, Ruling
+from store.model.span import Span
 from store.model.statement import Offer, StatementState
 from store.model.usage import (
     TOTAL,
+    Arrival,
     Cube,
     Expired,
     Intake,
@@ -216,6 +218,14 @@ class ReplayWarehouse:
         """As the warehouse's own."""
         self._inner.quarantine(rows)
 
+    def append_spans(self, found: Sequence[Span]) -> None:
+        """As the warehouse's own; a backtest never calls it."""
+        self._inner.append_spans(found)
+
+    def spans(self, window: Window, *, scope: Scope = TOTAL, limit: int) -> list[Span]:
+        """As the warehouse's own."""
+        return self._inner.spans(window, scope=scope, limit=limit)
+
     def roll_up(self) -> Window | None:
         """As the warehouse's own."""
         return self._inner.roll_up()
@@ -223,6 +233,10 @@ class ReplayWarehouse:
     def sources(self) -> list[SourceState]:
         """As the warehouse's own."""
         return self._inner.sources()
+
+    def arrivals(self, window: Window) -> list[Arrival]:
+        """As the warehouse's own."""
+        return self._inner.arrivals(window)
 
     def taken(self) -> Intake:
         """As the warehouse's own."""

@@ -16,6 +16,7 @@ from agent.analyst.forensics.price_events import look_at_price_events
 from agent.analyst.forensics.retries import look_at_retries
 from agent.analyst.forensics.sessions import look_at_sessions
 from agent.analyst.forensics.sizes import look_at_sizes, tokenizer_changes
+from agent.analyst.forensics.steps import look_at_steps
 from agent.analyst.leaves import leaves_of
 from agent.analyst.notebook import Datum, Note, Notebook
 from agent.analyst.scopes import ATTRIBUTE_BY, CAUSES_CHANGE
@@ -139,6 +140,7 @@ def _notes(
         None if case.key is None else look_at_key(now, case.key, hours=case.window.seconds / 3600),
         look_at_changes(case.changes, case.window),
         look_at_price_events(case.prices, _since_the_reference(case)),
+        look_at_steps(case.steps.now, case.steps.before),
     ]
 
 

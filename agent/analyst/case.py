@@ -6,6 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from store.model.incident import Incident
 from store.model.prices import PriceTable
+from store.model.span import Span
 from store.model.usage import Cube, RecordTable, Scope, Window, floor_to
 
 Data = TypeVar("Data")
@@ -47,7 +48,7 @@ class CaseData(NamedTuple):
 
     `spend` is of the incident's scope, `wide` of the scope without the dimensions that a cause may change (model,
     release, session); all else is of `core`, the wide scope narrowed to the team and app that explain most. `key` is
-    None where no key rose; `changes` reaches some days further back.
+    None where no key rose; `changes` reaches some days further back; `steps` are the spans of the core scope's traces.
     """
 
     incident: Incident
@@ -64,6 +65,7 @@ class CaseData(NamedTuple):
     key: KeyPast | None
     changes: Cube
     prices: PriceTable
+    steps: Seen[tuple[Span, ...]] = Seen((), ())
 
 
 def incident_window(incident: Incident) -> Window:

@@ -40,6 +40,9 @@ def _rate_share(driver: str, low: float, high: float) -> Ramp:
 
 CHANGED = (Ramp("change_share", 0.1, 0.5), 0.0)
 """A release or model that began at the onset is cited; that others began then too makes it no proof, so no weight."""
+TOOL_REPEATS = (Ramp("tool_calls_ratio", 3, 10), 0.0)
+AGENT_REPEATS = (Ramp("agent_runs_ratio", 3, 10), 0.0)
+"""What a trace repeats is cited and has no weight: most traffic comes without spans of tools and agents."""
 CALLS_FLAT = Ramp("requests_ratio", 2.0, 1.4)
 CALLS_UP = Ramp("requests_ratio", 1.2, 1.6)
 ONE_SESSION = Ramp("session_spend_share", 0.3, 0.6)
@@ -60,6 +63,7 @@ CAUSES: dict[Cause, CauseTests] = {
         "One session makes far more calls than any session normally does, and they repeat or grow.",
         needs=(LONG_SESSION, ONE_SESSION, Ramp("session_calls", 20, 60)),
         supports=(
+            TOOL_REPEATS,
             (REPEATS, 0.55),
             (Ramp("context_growth_share", 0.6, 0.85), 0.25),
             (Ramp("ping_pong_share", 0.3, 0.6), 0.1),
@@ -72,6 +76,7 @@ CAUSES: dict[Cause, CauseTests] = {
         needs=(Ramp("attempts_per_success_now", 1.2, 1.7), STORM),
         supports=(
             CHANGED,
+            TOOL_REPEATS,
             (Ramp("retry_share_rise", 0.1, 0.4), 0.35),
             (Ramp("error_share_rise", 0.1, 0.3), 0.35),
             (Ramp("unique_prompt_drop", 0.1, 0.35), 0.3),
@@ -216,6 +221,8 @@ CAUSES: dict[Cause, CauseTests] = {
         "Sessions run many more calls at the same time than before.",
         needs=(Ramp("parallel_ratio", 1.5, 3.0), _share("request_volume", 0.3, 0.6)),
         supports=(
+            AGENT_REPEATS,
+            TOOL_REPEATS,
             (Ramp("people_ratio", 1.6, 1.2), 0.4),
             (Ramp("unique_prompt_share", 0.5, 0.8), 0.3),
             (CALLS_UP, 0.3),

@@ -15,6 +15,8 @@
   prefix_changes_share, prefix_break_offset (tokens), prefix_break_kind, reuse_gap_seconds_p50
 - sizes: output_tokens_p95_now, output_tokens_p95_normal, length_finish_share_now, reasoning_share_now,
   reasoning_share_before (of output)
+- steps: tool, tool_agent (that called it), tool_calls, tool_calls_p99_normal (in one trace), tool_error_share, agent,
+  agent_runs, agent_runs_p99_normal (in one trace), trace_id
 - environment: the one environment of the scope's traffic, or "mixed"
 """
 
@@ -69,6 +71,15 @@ FACTS = (
     "length_finish_share_now",
     "reasoning_share_now",
     "reasoning_share_before",
+    "tool",
+    "tool_agent",
+    "tool_calls",
+    "tool_calls_p99_normal",
+    "tool_error_share",
+    "agent",
+    "agent_runs",
+    "agent_runs_p99_normal",
+    "trace_id",
 )
 """Those that a note holds under the same name."""
 

@@ -1,14 +1,16 @@
 """Every detector over every series of a cube: data up to a moment in, spikes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+
+import numpy as np
 
 from agent.detectors.cache_ratio import judge_cache_ratio
 from agent.detectors.judge import Judged
 from agent.detectors.learned import Learned
 from agent.detectors.new_series import judge_new_series
-from agent.detectors.series import SeriesSet, fold
+from agent.detectors.series import SeriesSet, fold, joined
 from agent.detectors.sessions import session_spikes
 from agent.detectors.settings import DetectorSettings
 from agent.detectors.spells import Spell, spells
@@ -19,6 +21,9 @@ from store.model.money import NANOS_PER_CENT
 from store.model.usage import Cube, RecordTable, from_us
 
 Judge = Callable[..., Judged]
+
+_AT_ONCE = 2_000
+"""Series. More at once would take more memory, and no less time."""
 
 DETECTORS: tuple[tuple[Signal, Judge], ...] = (
     ("spend", judge_spend),
@@ -61,10 +66,10 @@ def detect(
     if learned is not None:
         learned.turn(until.toordinal())
         judges["spend"] = partial(judge_spend, worst=learned)
-    for group_by in settings.group_bys:
-        series = leaves.by(group_by)
+    for sets in _together(leaves.by(group_by) for group_by in settings.group_bys):
+        series = joined(sets)
         for signal, judge in judges.items():
-            found.extend(_spikes(series, signal, judge(series, start=start, settings=settings), settings))
+            found.extend(_spikes(sets, signal, judge(series, start=start, settings=settings), settings))
     if records is not None:
         found.extend(session_spikes(records, until=until, settings=settings))
     return sorted(found, key=lambda spike: (spike.started_at, spike.series.dims, spike.signal))
@@ -75,16 +80,32 @@ def score_of(ratio: float) -> float:
     return ratio / (1 + ratio) if ratio > 0 else 0.0
 
 
-def _spikes(series: SeriesSet, signal: Signal, judged: Judged, settings: DetectorSettings) -> Sequence[Spike]:
-    return [
-        _spike(series, signal, judged, spell, settings)
-        for spell in spells(judged, quiet=settings.buckets(settings.end_after_hours))
-    ]
+def _together(sets: Iterable[SeriesSet]) -> Iterator[list[SeriesSet]]:
+    """Group-bys that are judged as one: for few series the calls take longer than the work."""
+    some: list[SeriesSet] = []
+    for one in sets:
+        if some and sum(len(other.usd) for other in (*some, one)) > _AT_ONCE:
+            yield some
+            some = []
+        some.append(one)
+    yield some
 
 
-def _spike(series: SeriesSet, signal: Signal, judged: Judged, spell: Spell, settings: DetectorSettings) -> Spike:
+def _spikes(sets: Sequence[SeriesSet], signal: Signal, judged: Judged, settings: DetectorSettings) -> Sequence[Spike]:
+    begins = np.cumsum([0, *(len(one.usd) for one in sets)])
+    found = []
+    for spell in spells(judged, quiet=settings.buckets(settings.end_after_hours)):
+        row = int(judged.rows[spell.row])
+        of = int(np.searchsorted(begins, row, side="right")) - 1
+        found.append(_spike(sets[of], row - int(begins[of]), signal, judged, spell, settings))
+    return found
+
+
+def _spike(
+    series: SeriesSet, row: int, signal: Signal, judged: Judged, spell: Spell, settings: DetectorSettings
+) -> Spike:
     last = spell.end if spell.end is not None else judged.actual.shape[1]
-    row, span = int(judged.rows[spell.row]), slice(spell.onset, last)
+    span = slice(spell.onset, last)
     actual = float(judged.actual[spell.row, span].sum())
     baseline = float(judged.baseline[spell.row, span].sum())
     actual_cents, baseline_cents = round(actual * 100), round(baseline * 100)

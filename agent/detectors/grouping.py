@@ -55,9 +55,11 @@ def _match(found: list[Cluster], known: list[Incident], settings: DetectorSettin
     Of incidents that are as close an open one is continued before a closed one, and then the one whose end is nearest.
     """
     ranked = []
+    theirs = [_series(incident) for incident in known]
     for i, cluster in enumerate(found):
+        mine = {spike.series for spike in cluster.spikes}
         for j, incident in enumerate(known):
-            closeness = _closeness(cluster, incident, settings)
+            closeness = _closeness(cluster, incident, settings, shared=len(mine & theirs[j]))
             if closeness > 0:
                 apart = abs((cluster.ended_at or cluster.seen_until) - (incident.ended_at or incident.seen_until))
                 ranked.append((-closeness, incident.status == "closed", apart, j, i))
@@ -70,8 +72,14 @@ def _match(found: list[Cluster], known: list[Incident], settings: DetectorSettin
     return pairs
 
 
-def _closeness(cluster: Cluster, incident: Incident, settings: DetectorSettings) -> int:
-    """0: another event. More series in common, and the same scope most of all, are closer."""
+def _series(incident: Incident) -> set[Scope]:
+    """The series that tell an incident from others."""
+    series = {spike.series for spike in incident.spikes}
+    return series if incident.scope == TOTAL else series - {TOTAL}
+
+
+def _closeness(cluster: Cluster, incident: Incident, settings: DetectorSettings, *, shared: int) -> int:
+    """0: another event. More series in common (`shared`), and the same scope most of all, are closer."""
     same = cluster.scope == incident.scope
     end = incident.ended_at or incident.seen_until
     if same:
@@ -84,11 +92,7 @@ def _closeness(cluster: Cluster, incident: Incident, settings: DetectorSettings)
         cluster.scope.contains(incident.scope) or incident.scope.contains(cluster.scope) or _crossing(cluster, incident)
     ):
         return 0
-    mine = {spike.series for spike in cluster.spikes}
-    theirs = {spike.series for spike in incident.spikes}
-    if incident.scope != TOTAL:
-        theirs -= {TOTAL}
-    return len(mine & theirs)
+    return shared
 
 
 def _crossing(cluster: Cluster, incident: Incident) -> bool:

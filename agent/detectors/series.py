@@ -56,6 +56,21 @@ class SeriesSet(NamedTuple):
         )
 
 
+def joined(sets: Sequence[SeriesSet]) -> SeriesSet:
+    """The series of several group-bys below each other, on their common axis; they have no group-by of their own."""
+    if len(sets) == 1:
+        return sets[0]
+    return sets[0]._replace(
+        group_by=(),
+        keys=[key for one in sets for key in one.keys],
+        first=np.concatenate([one.first for one in sets]),
+        usd=np.concatenate([one.usd for one in sets]),
+        requests=np.concatenate([one.requests for one in sets]),
+        tokens_in=np.concatenate([one.tokens_in for one in sets]),
+        cache_read=np.concatenate([one.cache_read for one in sets]),
+    )
+
+
 class Leaves(NamedTuple):
     """The finest series of a cube; every group-by is a sum over some of them. `stack` has the shape (4, leaves, t)."""
 

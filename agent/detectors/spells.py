@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.detectors.judge import Judged
+from agent.detectors.series import Ints
 
 
 class Spell(NamedTuple):
@@ -51,8 +52,8 @@ def _of_row(judged: Judged, row: int, alarms: np.ndarray, *, quiet: int) -> list
         onset = _onset(judged.excess[row], alarm=start + int(at), window=window, fence=fence, hot=hot, start=start)
         end = _end(hot, int(at), quiet)
         last = columns if end is None else end
-        peak = max(ratio, *(_strongest(judged, row, i, total, fence)[0] for i in np.flatnonzero(hot[at:last]) + at))
-        found.append(Spell(row, onset, start + int(at), None if end is None else start + end, float(peak), window))
+        peak = max(ratio, _peak(judged, row, np.flatnonzero(hot[at:last]) + at, total, fence))
+        found.append(Spell(row, onset, start + int(at), None if end is None else start + end, peak, window))
         if end is None:
             break
         fence = start + end
@@ -70,6 +71,13 @@ def _strongest(judged: Judged, row: int, at: int, total: np.ndarray, fence: int)
         if ratio > best:
             best, length = ratio, column + 1 - low
     return best, length
+
+
+def _peak(judged: Judged, row: int, columns: Ints, total: np.ndarray, fence: int) -> float:
+    """The largest excess over threshold of the windows that end in any of these columns, cut at the fence."""
+    after = judged.start + columns + 1
+    low = np.maximum(after - np.array(judged.windows)[:, None], fence)
+    return float(((total[after] - total[low]) / judged.threshold[:, row, columns]).max(initial=0.0))
 
 
 def _onset(excess: np.ndarray, *, alarm: int, window: int, fence: int, hot: np.ndarray, start: int) -> int:

@@ -56,7 +56,10 @@ def past_days(days: Matrix, *, valid: Flags, reach: int, start: int) -> tuple[Ma
 
 def rank(ranked: Matrix, index: Ints) -> Matrix:
     """The element at `index` (clipped to what exists) of each ascending list; 0 where the list is empty."""
-    picked = np.take_along_axis(ranked, np.clip(index, 0, ranked.shape[2] - 1)[:, :, None], axis=2)[:, :, 0]
+    rows, days, length = ranked.shape
+    # By hand: np.take_along_axis takes several times as long for the small lists of a look.
+    lists = np.arange(rows * days).reshape(rows, days) * length
+    picked = ranked.ravel().take(lists + np.minimum(np.maximum(index, 0), length - 1))
     return np.where(np.isfinite(picked), picked, 0.0)
 
 

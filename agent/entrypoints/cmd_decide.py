@@ -1,6 +1,7 @@
 """Incidents, remedies, and the decisions on them: the same rows that a Slack thread writes."""
 
 import getpass
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,7 +9,8 @@ import typer
 from agent.entrypoints.console import note, print_json, print_table, say
 from agent.entrypoints.options import Options, options, utc_now
 from agent.entrypoints.transcripts import show_transcripts
-from agent.entrypoints.views import incident_document, proposal_text, remedy_document, undoing_text
+from agent.entrypoints.views import incident_document, proposal_text, remedy_document, saved_text, undoing_text
+from agent.savings import History, by_team, histories, track_record
 from store.errors import BadInput
 from store.ledger.ledger import Ledger
 from store.model.money import to_usd, usd_text
@@ -96,29 +98,39 @@ def _show_incident(ledger: Ledger, incident_id: str, *, json: bool) -> None:
 def remedies(
     context: typer.Context, remedy_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None, json: Json = False
 ) -> None:
-    """List remedies with state, outcome, and the saving expected and measured."""
+    """List remedies with state, outcome, and the saving expected and measured.
+
+    Then what was saved for each team, and how far each playbook's estimates came true.
+    """
     with options(context).ledger() as ledger:
         found = [r for r in ledger.remedies() if remedy_id in (None, r.remedy_id)]
         if remedy_id is not None and not found:
             raise BadInput(f"no remedy {remedy_id!r}; `bursar remedies` lists them")
         documents = [remedy_document(ledger, remedy) for remedy in found]
+        past = histories(ledger) if remedy_id is None else []
+        windows = [] if remedy_id is None else ledger.verifications(remedy_id)
     if json:
         print_json(documents)
         return
-    rows = [
-        [
-            f"{d['id']}@{d['revision']}",
-            str(d["state"]),
-            str(d["outcome"] or ""),
-            str(d["playbook"]),
-            str(d["scope_text"]),
-            str(d["expected_text"]),
-            str(d["saved_text"]),
-        ]
-        for d in documents
-    ]
-    columns = ["remedy", "state", "outcome", "playbook", "scope", "expected a day", "saved (measured)"]
-    print_table(columns, rows, empty="no remedies")
+    for d in documents:
+        stands = str(d["outcome"]) if d["state"] == "closed" else f"{d['state']} {d['outcome'] or ''}".rstrip()
+        say(f"{d['id']}@{d['revision']}  {stands}  {d['playbook']}  {d['scope_text']}")
+        say(f"    expected {d['expected_text']} a day; saved: {d['saved_text']}")
+    for one in windows:
+        say(f"    {iso(one.window.start)} to {iso(one.window.end)}  {one.outcome}: {one.says}")
+    if not documents:
+        say("no remedies")
+    _sums(past)
+
+
+def _sums(past: Sequence[History]) -> None:
+    """What was saved for whom, and how far estimates came true."""
+    teams = [[team, saved_text(saved)] for team, saved in by_team(past).items()]
+    records = [[name, str(one.judged), f"{one.came_true:.0%}"] for name, one in track_record(past).items()]
+    for columns, rows in ((["team", "saved"], teams), (["playbook", "judged", "estimates came true"], records)):
+        if rows:
+            say("")
+            print_table(columns, rows, empty="")
 
 
 def approve(context: typer.Context, remedy: str, person: Person = None, reason: Reason = "", yes: Yes = False) -> None:

@@ -34,7 +34,10 @@ def extend(
     reason: Reason = "",
     yes: Yes = False,
 ) -> None:
-    """Keep a change beyond its end: asks again, for this is a new decision. At the guard its rule gets the new end."""
+    """Keep a change beyond its end: asks again, and as many people as its approval took must ask for the same end.
+
+    At the guard its rule gets the new end.
+    """
     if (until is None) == (not for_good):
         raise BadInput("extend: give --until TIME, or --for-good")
     ends = None if until is None else moment(until, option="--until")
@@ -50,9 +53,9 @@ def extend(
         note(f"  it is {remedy.state} and lasts {now_ends}; it would last {'for good' if ends is None else iso(ends)}")
         if not yes:
             typer.confirm(f"extend as {who}?", abort=True, err=True)
-        cast = ledger.extend(remedy.remedy_id, by=f"{who} ({reason})" if reason else who, until=ends)
+        cast = ledger.extend(remedy.remedy_id, by=who, until=ends, reason=reason)
     say(cast.says)
-    if cast.status != "decided":
+    if cast.status not in {"decided", "counted"}:
         raise typer.Exit(1)
 
 
@@ -76,7 +79,7 @@ def resolve(
         remedy, proposal = _rows(ledger, remedy_id)
         if remedy.state != "paging":
             raise BadInput(f"{remedy_id} is {remedy.state}: nobody was called for it; `bursar status` lists those")
-        barred = _barred(ledger, remedy, proposal, who)
+        barred = _barred(ledger, remedy, proposal, who, alone=keep)
         if barred is not None:
             say(barred)
             raise typer.Exit(1)
@@ -101,15 +104,15 @@ def _rows(ledger: Ledger, name: str) -> tuple[Remedy, Proposal]:
     return remedy, proposal
 
 
-def _barred(ledger: Ledger, remedy: Remedy, proposal: Proposal, who: str) -> str | None:
-    """Why this person may not decide on the change: the same list as for its approval, and one word must be enough."""
+def _barred(ledger: Ledger, remedy: Remedy, proposal: Proposal, who: str, *, alone: bool = False) -> str | None:
+    """Why this person may not: the same list as for its approval; `alone`: and one word must be enough."""
     rulings = [one for one in ledger.rulings(remedy.remedy_id) if one.revision == remedy.revision]
     asked: Ruling | None = next((one for one in reversed(rulings) if one.phase == "proposal"), None)
     allowed = () if asked is None else tuple(one for one in asked.approvers if one != proposal.made_by)
     if who not in allowed:
         return f"{who} may not decide on it; those who may: {', '.join(allowed) or 'nobody (policy.approvers)'}."
-    if asked is not None and asked.quorum > 1:
-        return f"It takes {asked.quorum} people to decide on it: let it end, and approve the plan that follows."
+    if alone and asked is not None and asked.quorum > 1:
+        return f"It takes {asked.quorum} people to keep it: take it away at the gateway, and approve a new plan."
     return None
 
 
@@ -130,6 +133,8 @@ def _seen(
         if gateways is not None:
             gateways.close()
     saw = "; ".join(f"{action.kind} of {action.target.text} is {_words(seen)}" for action, seen in found)
+    if found and all(seen.taken is not None and seen.taken.up for _, seen in found):
+        return "made_permanent", "people have taken it up, and it stays"
     if any(_is_ours(action, seen, remedy) for action, seen in found):
         if keep:
             return "made_permanent", f"{saw}; kept for good"

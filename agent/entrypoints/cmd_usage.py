@@ -152,13 +152,12 @@ def _hand_over(source: Source, paths: list[Path], settings: Settings, book: Pric
         try:
             read = _collect(source, paths, mine, book, role, settings.amendment)
             _say_why(read, mine)
-            span = _span(mine) or (ALL_TIME if mine.statements() else None)
-            snapshot = mine.snapshot(span, door.exchange) if span else None
+            # Of all times: spans and statements may lie outside of the records. The name is ours: others hand over too.
+            written = mine.snapshot(ALL_TIME, Path(folder))
+            snapshot = written.rename(door.exchange / f"{Path(folder).name}{written.suffix}")
             quarantined = mine.quarantined(limit=10_000)
         finally:
             mine.close()
-    if snapshot is None:
-        return read
     taken = door.append(snapshot, role=role, quarantined=quarantined)
     # What this reading already had twice, plus what the service already had.
     return Intake(

@@ -8,11 +8,12 @@ from queue import Empty, Full, Queue
 from typing import NamedTuple
 
 from store.errors import Busy
-from store.model.usage import Intake, Quarantined, UsageRecord
+from store.model.span import SourceRow
+from store.model.usage import Intake
 
 log = logging.getLogger("bursar.keeper")
 
-Rows = Sequence[UsageRecord | Quarantined]
+Rows = Sequence[SourceRow]
 _MOST_ROWS = 50_000
 
 
@@ -28,7 +29,7 @@ class Keeper:
     second try counts as duplicates. `keep` may block; `most_waiting` bounds how many requests may wait for it.
     """
 
-    def __init__(self, keep: Callable[[list[UsageRecord | Quarantined]], Intake], *, most_waiting: int = 64) -> None:
+    def __init__(self, keep: Callable[[list[SourceRow]], Intake], *, most_waiting: int = 64) -> None:
         self._keep = keep
         self._waiting: Queue[_Brought | None] = Queue(most_waiting)
         self._thread = threading.Thread(target=self._work, name="bursar-keeper", daemon=True)

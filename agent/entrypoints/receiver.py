@@ -2,8 +2,8 @@
 
 Source: OTLP specification, "OTLP/HTTP". Every answer is an export response or a Status in the encoding of the request.
 A request waits a few seconds for the warehouse, then it is told to come again: what was kept meanwhile counts once.
-Spans that cannot be right are quarantined and named in a partial success; what is no model call is taken and passed
-over. Metrics are answered and not taken: they repeat what spans and events say.
+Spans that cannot be right are quarantined and named in a partial success; spans of agents, tools and the steps between
+are kept as traces, all else is taken and passed over. Metrics are answered and not taken: they repeat what spans say.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from agent.entrypoints.keeper import Keeper, Rows
 from agent.entrypoints.tokens import is_known
 from agent.steps.collect import take_in
 from store.errors import BursarError
-from store.model.usage import Intake, Quarantined, UsageRecord
+from store.model.span import SourceRow
+from store.model.usage import Intake, Quarantined
 from tools.sources.documents import DocumentSource, Object
 from tools.sources.otel import open_otlp
 from tools.sources.otlp_wire import KEYS, Signal, Undecodable, answer, document_of, failure, points_of
@@ -52,7 +53,7 @@ def receiver_of(bursar: Bursar, *, counted: Callable[[Intake], None]) -> Receive
     if settings is None:
         return None
 
-    def keep(rows: list[UsageRecord | Quarantined]) -> Intake:
+    def keep(rows: list[SourceRow]) -> Intake:
         intake = take_in(
             rows=rows,
             warehouse=bursar.warehouse,

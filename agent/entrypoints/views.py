@@ -3,11 +3,13 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from agent.report.wording import duration_text
+from agent.savings import Realised, history_of, realised
 from store.ledger.ledger import Ledger
 from store.model.incident import Finding, Incident
 from store.model.money import usd_number, usd_text
 from store.model.remedy import Proposal, Remedy, Ruling
-from store.model.usage import iso
+from store.model.usage import NONE, iso
 
 if TYPE_CHECKING:
     from agent.backtest import Backtest
@@ -94,7 +96,8 @@ def remedy_document(ledger: Ledger, remedy: Remedy) -> Document:
     proposal = ledger.proposal(remedy.remedy_id, remedy.revision)
     decision = ledger.decision(remedy.remedy_id, remedy.revision)
     checks = ledger.verifications(remedy.remedy_id)
-    saved = sum(check.saved_mid_nanos for check in checks)
+    history = history_of(ledger, remedy)
+    saved = Realised() if history is None else realised(history)
     return {
         "id": remedy.remedy_id,
         "revision": remedy.revision,
@@ -110,9 +113,11 @@ def remedy_document(ledger: Ledger, remedy: Remedy) -> Document:
         "reason": decision.reason if decision else "",
         "applied_at": iso(remedy.applied_at) if remedy.applied_at else None,
         "lease_ends_at": iso(remedy.lease_ends_at) if remedy.lease_ends_at else None,
-        "saved_usd": usd_number(saved),
+        "team": history.team if history else NONE,
+        "saved_usd": usd_number(saved.mid),
+        "realised": realised_document(saved),
         "expected_text": usd_text(proposal.saving.mid) if proposal else "",
-        "saved_text": usd_text(saved) if checks else "not measured yet",
+        "saved_text": saved_text(saved) if checks else "not measured yet",
         "verifications": [
             {
                 "at": iso(check.at),
@@ -127,6 +132,27 @@ def remedy_document(ledger: Ledger, remedy: Remedy) -> Document:
             for check in checks
         ],
     }
+
+
+def realised_document(saved: Realised) -> Document:
+    """A measured saving with its interval, and what was expected of the same time."""
+    return {
+        "saved_usd": {
+            "low": usd_number(saved.low),
+            "mid": usd_number(saved.mid),
+            "high": usd_number(saved.high),
+        },
+        "cash_saved_usd": usd_number(saved.cash_mid),
+        "measured_seconds": saved.seconds,
+        "expected_usd": usd_number(saved.expected),
+    }
+
+
+def saved_text(saved: Realised) -> str:
+    """The same in words."""
+    low, mid, high = (usd_text(amount) for amount in saved[:3])
+    over = duration_text(saved.seconds)
+    return f"{mid} ({low} to {high}) in {over}, where {usd_text(saved.expected)} was expected"
 
 
 def proposal_text(proposal: Proposal) -> str:

@@ -51,6 +51,12 @@ class OfKey(Arguments):
     key: OpaqueId = Field(description="an id such as api_key_id#1")
 
 
+class OfTrace(Arguments):
+    """One trace."""
+
+    trace: OpaqueId = Field(description="an id such as trace_id#1")
+
+
 class OfModels(Arguments):
     """Some models."""
 
@@ -105,6 +111,13 @@ CATALOGUE: tuple[tuple[str, str, type[Arguments]], ...] = (
         "What one API key was seen with in the two weeks before and now: models, apps, regions, end users and hours of"
         " the day, and how many of them are new.",
         OfKey,
+    ),
+    (
+        "trace_tree",
+        "What ran in one trace, as a tree in depth-first order: agents, tools, model calls and the steps between."
+        " Those of one kind and name below one parent are one row: how often they ran, how many failed, the seconds"
+        " that they took; at most 40 rows. Shows what a loop or a fan-out repeats. Empty where no spans are reported.",
+        OfTrace,
     ),
     (
         "list_prices",

@@ -11,7 +11,7 @@ from agent.reasoning.masks import Masks
 from store.errors import BadInput
 from store.model.incident import Evidence, Finding
 from store.model.ports import Warehouse
-from store.model.usage import Cube, Scope, Window
+from store.model.usage import RECORD_DIMENSIONS, Cube, Scope, Window
 from tools.queries.prices import PriceTableFor
 from tools.queries.spend import spend
 from tools.queries.traces import traces
@@ -68,6 +68,8 @@ class Asking:
             if known is None:
                 return f"no such id in this review: {opaque}"
             name, value = known
+            if name not in RECORD_DIMENSIONS and not name.startswith("tags."):
+                return f"{opaque} is no dimension of calls; ask trace_tree about it"
             if name in filters or dims.get(name, value) != value:
                 return f"{opaque} lies outside of the incident, or contradicts another id"
             dims[name], filters[name] = value, opaque

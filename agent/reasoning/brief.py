@@ -18,6 +18,10 @@ OF_DIMENSION = {
     "end_user": "end_user",
     "environment": "environment",
     "key_environment": "environment",
+    "tool": "tool",
+    "tool_agent": "agent",
+    "agent": "agent",
+    "trace_id": "trace_id",
 }
 """Which dimension a text among the facts is a value of; any other text is left out."""
 

@@ -1,9 +1,11 @@
 """The read-only questions of one review: they look inside the incident only, and give numbers and opaque ids."""
 
 from datetime import timedelta
+from itertools import islice
 
 from agent.analyst.cause_table import CAUSES
 from agent.analyst.columns import Calls
+from agent.analyst.traces import Forest
 from agent.reasoning import arguments as given
 from agent.reasoning import figures
 from agent.reasoning.asking import CANNOT, Asking, Rows
@@ -17,6 +19,7 @@ from tools.queries.spend import spend
 from tools.reasoner.inquiry import Answer, Cell, Question
 
 MOST_NAMES = 10
+MOST_BRANCHES = 40
 KEY_PAST = timedelta(days=14)
 
 
@@ -94,6 +97,24 @@ class Questions(Asking):
             },
         ]
         return self.answer("keys", Scope.of(api_key_id=known[1]), {"api_key_id": args.key}, rows, window=past)
+
+    def trace_tree(self, args: given.OfTrace) -> Answer:
+        """What ran in one trace, siblings of one kind and name as one row."""
+        known = self.masks.value_of(args.trace)
+        if known is None or known[0] != "trace_id":
+            return self.error("steps", {}, f"no such trace: {args.trace}; the facts name one where spans are reported")
+        rows: Rows = [
+            {
+                "id": self.masks.id_of("model" if one.kind == "llm" else one.kind, one.name),
+                "kind": one.kind,
+                "depth": one.depth,
+                "times": one.times,
+                "errors": one.errors,
+                "seconds": number(one.seconds),
+            }
+            for one in islice(Forest(self.case.steps.now).branches(known[1]), MOST_BRANCHES)
+        ]
+        return self.answer("steps", self.case.core, {"trace_id": args.trace}, rows)
 
     def list_prices(self, args: given.OfModels) -> Answer:
         """List prices in the reference and now, USD per million tokens."""

@@ -1,4 +1,4 @@
-"""collect: read a source's files, amend and price the records, append them; keep what cannot be right."""
+"""collect: read a source's files, amend and price the records, append them; keep spans and what cannot be right."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +8,7 @@ from pathlib import Path
 from store.errors import BadInput
 from store.model.amendment import AS_SAID, Amendment
 from store.model.ports import ColumnSource, Source, Warehouse
+from store.model.span import SourceRow, Span
 from store.model.usage import Intake, Quarantined, Role, UsageRecord
 from store.model.usage_batch import DELIVERY_ROWS, Delivery, UsageBatch, batch_of
 from store.price_batch import batch_keys, price_batch
@@ -61,7 +62,7 @@ def collect(
 
 def take_in(
     *,
-    rows: Iterable[UsageRecord | Quarantined],
+    rows: Iterable[SourceRow],
     warehouse: Warehouse,
     prices: PriceBook,
     role: Role = "metered",
@@ -72,28 +73,37 @@ def take_in(
     return sum(map(keep, _by_rows(rows)), Intake())
 
 
-def _by_rows(rows: Iterable[UsageRecord | Quarantined]) -> Iterator[Delivery]:
+def _by_rows(rows: Iterable[SourceRow]) -> Iterator[Delivery]:
     records: list[UsageRecord] = []
     rejected: list[Quarantined] = []
+    spans: list[Span] = []
+
+    def delivery() -> Delivery:
+        return Delivery(batch_of(records), tuple(rejected), spans=tuple(spans))
+
     try:
         for row in rows:
-            if isinstance(row, Quarantined):
-                rejected.append(row)
-            else:
+            if isinstance(row, UsageRecord):
                 records.append(row)
-            if len(records) + len(rejected) >= DELIVERY_ROWS:
-                yield Delivery(batch_of(records), tuple(rejected))
-                records, rejected = [], []
+            elif isinstance(row, Span):
+                spans.append(row)
+            else:
+                rejected.append(row)
+            if len(records) + len(spans) + len(rejected) >= DELIVERY_ROWS:
+                yield delivery()
+                records, rejected, spans = [], [], []
     except BadInput:
-        yield Delivery(batch_of(records), tuple(rejected))
+        yield delivery()
         raise
-    if records or rejected:
-        yield Delivery(batch_of(records), tuple(rejected))
+    if records or rejected or spans:
+        yield delivery()
 
 
 def _keep(delivery: Delivery, *, warehouse: Warehouse, prices: PriceBook, role: Role, amendment: Amendment) -> Intake:
     if delivery.rejected:
         warehouse.quarantine(delivery.rejected)
+    if delivery.spans:
+        warehouse.append_spans(delivery.spans)
     priced = _priced(amendment.batch(delivery.batch), prices)
     return warehouse.append(priced, role=role) + Intake(quarantined=len(delivery.rejected))
 

@@ -27,6 +27,7 @@ from tools.queries.keys import keys
 from tools.queries.mix import mix
 from tools.queries.prices import PriceTableFor, prices
 from tools.queries.spend import spend
+from tools.queries.steps import SPAN_LIMIT, steps
 from tools.queries.traces import CALL_LIMIT, traces
 from tools.queries.users import USER_LIMIT, users
 from tools.reasoner.inquiry import Inquiry, Opinion
@@ -99,6 +100,10 @@ def gather(*, incident: Incident, warehouse: Warehouse, price_table_for: PriceTa
         key=_key_past(core_seen, reference, window, warehouse),
         changes=changes(warehouse, scope=core, window=window).need(),
         prices=prices(price_table_for, models=_models(wide_seen), scope=core, window=window).need(),
+        steps=Seen(
+            steps(warehouse, scope=core, window=window).need(),
+            tuple(steps(warehouse, scope=core, window=w, limit=SPAN_LIMIT // parts).need() for w in reference.windows),
+        ),
     )
 
 

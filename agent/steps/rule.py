@@ -15,7 +15,7 @@ from store.model.usage import ALLOCATION_DIMENSIONS, RecordTable, Scope, Window
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ROW_LIMIT = 100_000
-_SEEN_IN_RECORDS = frozenset({"unpriced", "zero_cost", "disagreement", "reported_twice"})
+_SEEN_IN_RECORDS = frozenset({"unpriced", "zero_cost", "disagreement", "reported_twice", "late"})
 """Kinds of distrust that records themselves show: they count only where the target has such records."""
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from agent.detectors.late import LOOK_BACK, late_notes
 from agent.detectors.settings import DetectorSettings
 from agent.detectors.trust import (
     DIMS,
@@ -26,7 +27,8 @@ def trust(*, warehouse: Warehouse, now: datetime, settings: DetectorSettings) ->
     """Every reason not to believe the data of some scope, judged up to `now`."""
     until = floor_to(now, 3600)
     history, recent = Window(start=until - _HISTORY, end=until), Window(start=until - _RECENT, end=until)
-    metered = warehouse.cube(history, bucket_seconds=3600, dims=DIMS)
+    whole = warehouse.cube(history, bucket_seconds=3600, dims=tuple(dict.fromkeys((*DIMS, *PRICED_BY))))
+    metered = whole.over(DIMS)
     reference = warehouse.cube(history, bucket_seconds=3600, dims=DIMS, role="reference")
     money = disagreement_notes(metered, reference, share=settings.disagreement_share)
     in_doubt = {note.scope.get("provider") for note in money}
@@ -34,8 +36,9 @@ def trust(*, warehouse: Warehouse, now: datetime, settings: DetectorSettings) ->
     return [
         *unpriced_notes(warehouse.unpriced(recent)),
         *zero_cost_notes(metered.within(recent)),
-        *missing_cost_notes(warehouse.cube(history, bucket_seconds=3600, dims=PRICED_BY), since=recent.start),
+        *missing_cost_notes(whole.over(PRICED_BY), since=recent.start),
         *silent_notes(metered, until=until),
+        *late_notes(warehouse.arrivals(Window(start=until - LOOK_BACK, end=until)), until_s=int(until.timestamp())),
         *money,
         # Where a whole provider is in doubt, its models are.
         *(note for note in tokens if note.scope.get("provider") not in in_doubt),

@@ -14,12 +14,15 @@ import msgspec
 
 from evals.bench.ingest_methods import METHODS
 from evals.bench.usage_lines import write_lines
+from store.model.usage_batch import DELIVERY_ROWS
 
 Row = dict[str, object]
 REPEATS = 3
 _ROOT = Path(__file__).parents[2]
 _SLOW = {"sqlalchemy": 10}
 """Takes in one row of so many: its rate does not depend on their number, and the run stays short."""
+_FULL = 4 * 2 * DELIVERY_ROWS
+"""From so many rows on the quarter is two deliveries: with only one nothing is in hand while it is written."""
 _SAYS = {
     "bursar": "bursar ingest, end to end",
     "limit": "decode + append alone (msgspec, DuckDB)",
@@ -37,16 +40,17 @@ class Target(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Rates, memory, and the targets."""
+    """Rates, memory, what was not judged, and the targets."""
 
     rates: list[Row]
     memory: list[Row]
+    absent: list[Row]
     targets: list[Target]
 
     def document(self) -> dict[str, list[Row]]:
         """The report as JSON."""
         targets: list[Row] = [dict(target._asdict()) for target in self.targets]
-        return {"rates": self.rates, "memory": self.memory, "targets": targets}
+        return {"rates": self.rates, "memory": self.memory, "absent": self.absent, "targets": targets}
 
 
 def run(rows: int, *, repeats: int = REPEATS, say: Callable[[str], None] = lambda _: None) -> Report:
@@ -69,29 +73,31 @@ def run(rows: int, *, repeats: int = REPEATS, say: Callable[[str], None] = lambd
         {"rows": quarter["rows"], "peak_mb": quarter["peak_mb"]},
         {"rows": rows, "peak_mb": statistics.median(one["peak_mb"] for one in taken["bursar"])},
     ]
-    return Report(rates, memory, _targets(taken, memory))
+    targets = _targets(taken)
+    if rows >= _FULL:
+        return Report(rates, memory, [], [*targets, _growth(memory)])
+    few: Row = {"target": "peak memory", "why": f"a quarter of {rows:,} rows is not two deliveries; --rows {_FULL} is"}
+    return Report(rates, memory, [few], targets)
 
 
-def _targets(taken: dict[str, list[dict[str, Any]]], memory: list[Row]) -> list[Target]:
-    rate = _median_rate(taken["bursar"])
+def _targets(taken: dict[str, list[dict[str, Any]]]) -> list[Target]:
+    """Ratios only: a rate alone says more about the machine."""
     to_limit, to_sqlite = (_ratio(taken, peer) for peer in ("limit", "sqlalchemy"))
-    growth = float(str(memory[1]["peak_mb"])) / float(str(memory[0]["peak_mb"]))
     return [
-        Target("million rows a second, at least", round(rate / 1e6, 3), 0.33, rate >= 330_000),
         Target("times SQLAlchemy into SQLite, at least", round(to_sqlite, 2), 3, to_sqlite >= 3),
         Target("of the decode + append limit, at least", round(to_limit, 2), 0.75, to_limit >= 0.75),
-        Target("peak memory at 4 times the rows, at most", round(growth, 2), 1.25, growth <= 1.25),
     ]
+
+
+def _growth(memory: list[Row]) -> Target:
+    growth = float(str(memory[1]["peak_mb"])) / float(str(memory[0]["peak_mb"]))
+    return Target("peak memory at 4 times the rows, at most", round(growth, 2), 1.25, growth <= 1.25)
 
 
 def _ratio(taken: dict[str, list[dict[str, Any]]], peer: str) -> float:
     """The median over turns: both of one turn met the same machine."""
     pairs = zip(taken["bursar"], taken[peer], strict=True)
     return statistics.median(_rows_a_second(ours) / _rows_a_second(theirs) for ours, theirs in pairs)
-
-
-def _median_rate(found: list[dict[str, Any]]) -> float:
-    return statistics.median(map(_rows_a_second, found))
 
 
 def _rows_a_second(one: dict[str, Any]) -> float:

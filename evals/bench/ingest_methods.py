@@ -38,9 +38,8 @@ def bursar(file: Path, folder: Path) -> dict[str, object]:
     source, prices = LiteLLMSource(name="gateway", clock=lambda: _NOW), PriceBook()
     timer = _Timer()
     intake = collect(source=source, paths=[file], warehouse=warehouse, prices=prices)
-    found = timer.read(intake.accepted)
     warehouse.close()
-    return found
+    return timer.read(intake.accepted)
 
 
 def limit(file: Path, folder: Path) -> dict[str, object]:

@@ -21,6 +21,7 @@ def ingest(
     titles = {
         "rates": "Taking a log of calls in, methods taking turns, each in its own process",
         "memory": "Peak memory of the product",
+        "absent": "Left out",
         "targets": "Targets",
     }
     _tell(report.document(), titles, json_=json_)

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, ActionKind, Settings
+from store.model.span import SourceRow, Span
 from store.model.statement import Offer, StatementState
 from store.model.usage import (
+    Arrival,
     Cube,
     Expired,
     Intake,
@@ -48,6 +50,16 @@ class Capabilities(_Value):
     permissions: tuple[str, ...] = ()
     expiry: bool = True
     """Drops a change by itself at its end; without it Bursar must be there to take it back."""
+    patience_seconds: int = 0
+    """Above 0: nothing takes effect until people take it up, and they are given so long before it is taken back."""
+
+
+class Taken(_Value):
+    """What people made of a remedy's pull request or issue: `up` (merged, done) or turned down, and when."""
+
+    remedy: str
+    up: bool
+    at: datetime
 
 
 class Observed(_Value):
@@ -56,6 +68,8 @@ class Observed(_Value):
     value: Settings
     marker: str | None
     version: str | None
+    taken: Taken | None = None
+    """Only where people take up what Bursar proposes to them, and have answered."""
 
 
 class Preview(_Value):
@@ -172,6 +186,14 @@ class Warehouse(Protocol):
         """Keep rows that cannot be right, with their reasons; the same row twice is kept once."""
         ...
 
+    def append_spans(self, found: Sequence[Span]) -> None:
+        """Keep what ran in traces; idempotent and order-free by (trace_id, span_id)."""
+        ...
+
+    def spans(self, window: Window, *, scope: Scope = ..., limit: int) -> list[Span]:
+        """The newest spans of the window, of traces in which a call of the scope ended then; oldest first."""
+        ...
+
     def roll_up(self) -> Window | None:
         """Recompute all dirty 5-minute and hourly buckets in one transaction; the span they covered, or None."""
         ...
@@ -212,6 +234,10 @@ class Warehouse(Protocol):
         """How far each source has come."""
         ...
 
+    def arrivals(self, window: Window) -> list[Arrival]:
+        """How late the calls of the window's hours were first known; what came after its end is not told."""
+        ...
+
     def taken(self) -> Intake:
         """What became of every row that ever came in: in = accepted + duplicate + superseded + quarantined."""
         ...
@@ -240,7 +266,7 @@ class Warehouse(Protocol):
 class Source(Protocol):
     """Turns what one door delivers into records. Rows that cannot be right come out as Quarantined."""
 
-    def read(self, paths: Iterable[Path]) -> Iterable[UsageRecord | Quarantined]:
+    def read(self, paths: Iterable[Path]) -> Iterable[SourceRow]:
         """Rows in file order, lazily; memory does not grow with the number of rows.
 
         Raises:

@@ -4,7 +4,7 @@ Times are UTC. Inside records they are integer microseconds since the epoch (`_u
 millions of them; everywhere else they are aware datetimes. Windows are half-open. Money is nano-USD.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -125,6 +125,15 @@ class Expired(NamedTuple):
     records: int
     fine: int
     coarse: int
+
+
+class Arrival(NamedTuple):
+    """Cost of a source's calls of an hour (its start in epoch seconds), first known so many whole hours after them."""
+
+    source: str
+    hour: int
+    delay_hours: int
+    cost_nanos: int
 
 
 class Intake(BaseModel):
@@ -306,6 +315,20 @@ class Cube(NamedTuple):
         """Only the rows whose bucket starts in the window."""
         start, end = window.start.timestamp(), window.end.timestamp()
         return self.take((self.bucket >= start) & (self.bucket < end))._replace(window=window)
+
+    def over(self, dims: Sequence[str]) -> "Cube":
+        """The same summed over all other dimensions, in order of (bucket, codes). KeyError: a dimension it has not."""
+        keys = np.stack([self.bucket, *(self.codes[name].astype(np.int64) for name in dims)], axis=1)
+        found, place = np.unique(keys, axis=0, return_inverse=True)
+        sums = {name: np.zeros(len(found), dtype=np.int64) for name in self.measures}
+        for name, amounts in self.measures.items():
+            np.add.at(sums[name], place, amounts)
+        return self._replace(
+            bucket=found[:, 0],
+            codes={name: found[:, at].astype(np.int32) for at, name in enumerate(dims, start=1)},
+            values={name: self.values[name] for name in dims},
+            measures=sums,
+        )
 
     def total(self, measure: str) -> int:
         """The sum of a measure over all rows."""

@@ -10,6 +10,7 @@ from typing import NamedTuple, get_type_hints, overload
 import numpy as np
 import numpy.typing as npt
 
+from store.model.span import Span
 from store.model.usage import Quarantined, UsageRecord
 
 ABSENT = -(2**63)
@@ -25,6 +26,26 @@ TEXT_FIELDS = frozenset(UsageRecord._fields) - NUMBER_FIELDS - {"tags"}
 
 Tags = tuple[tuple[str, str], ...]
 Integers = npt.NDArray[np.int64]
+
+
+class CodedTags(Sequence[Tags]):
+    """Each row's tags as int32 codes into the sets of tags that there are: few, beside the rows."""
+
+    def __init__(self, codes: npt.NDArray[np.int32], values: Sequence[Tags]) -> None:
+        self.codes = codes
+        self.values = values
+
+    def __len__(self) -> int:
+        """How many rows it has."""
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, at: int) -> Tags: ...
+    @overload
+    def __getitem__(self, at: slice) -> "CodedTags": ...
+    def __getitem__(self, at: int | slice) -> "Tags | CodedTags":
+        """The tags of a row, or of several; IndexError past the end."""
+        return CodedTags(self.codes[at], self.values) if isinstance(at, slice) else self.values[self.codes[at]]
 
 
 class Coded(NamedTuple):
@@ -97,6 +118,8 @@ class Delivery(NamedTuple):
     rejected: tuple[Quarantined, ...]
     bytes_read: int = 0
     """Of all files together; 0 where the source does not say."""
+    spans: tuple[Span, ...] = ()
+    """What ran in the traces beside the calls; no usage, counted nowhere."""
 
 
 def batch_of(records: Sequence[UsageRecord]) -> UsageBatch:

@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from store.model.usage import Intake, Role, UsageRecord
+from store.usage import arrivals
 from store.usage.known_ids import meet_incoming
 from store.usage.schema import CONTENT, FINE_SECONDS, bucket_of_record
 from store.usage.series import number_series
@@ -122,6 +123,7 @@ def append(connection: duckdb.DuckDBPyConnection, rows: pa.Table, role: Role) ->
         connection.execute(_INSERT + new, [role])
         if role == "metered":
             connection.execute(_MARK.format(new))
+            arrivals.note(connection, new)
     finally:
         connection.unregister("incoming")
     intake = _compare(connection, role) if again else Intake()

@@ -1,13 +1,23 @@
 """Between batches and columns: records to Arrow on the way in, Arrow to NumPy on the way out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from store.model.usage import CUBE_DIMENSIONS, UsageRecord
-from store.model.usage_batch import ABSENT, AMOUNT_FIELDS, NUMBER_FIELDS, Coded, Packed, Text, UsageBatch
+from store.model.usage_batch import (
+    ABSENT,
+    AMOUNT_FIELDS,
+    NUMBER_FIELDS,
+    Coded,
+    CodedTags,
+    Packed,
+    Tags,
+    Text,
+    UsageBatch,
+)
 from store.usage.schema import RECORD_SCHEMA, TEXT_COLUMNS
 
 _TAGS = UsageRecord._fields.index("tags")
@@ -58,7 +68,7 @@ def _coded(text: Text) -> Text:
 
 def _to_array(batch: UsageBatch, name: str) -> pa.Array:
     if name == "tags":
-        return pa.array([()] * batch.rows if batch.tags is None else batch.tags, RECORD_SCHEMA.field(name).type)
+        return _tags(batch.tags, batch.rows)
     if name in NUMBER_FIELDS:
         values = batch.number(name)
         return pa.array(values, mask=values == ABSENT if name in AMOUNT_FIELDS else None)
@@ -68,6 +78,15 @@ def _to_array(batch: UsageBatch, name: str) -> pa.Array:
     if isinstance(text, Coded):
         return pa.DictionaryArray.from_arrays(pa.array(text.codes), pa.array(text.values, pa.string()))
     return _strings(text)
+
+
+def _tags(tags: Sequence[Tags] | None, rows: int) -> pa.Array:
+    if tags is None:
+        tags = CodedTags(np.zeros(rows, dtype=np.int32), [()])
+    kind = RECORD_SCHEMA.field("tags").type
+    if isinstance(tags, CodedTags):
+        return pa.array(tags.values, kind).take(pa.array(tags.codes))
+    return pa.array(tags, kind)
 
 
 def _strings(text: list[str] | tuple[str, ...] | Packed) -> pa.Array:

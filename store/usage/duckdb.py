@@ -9,9 +9,11 @@ import duckdb
 
 from store.model.ports import Clock
 from store.model.prices import PriceKey, PriceTable
+from store.model.span import Span
 from store.model.statement import Offer, StatementState
 from store.model.usage import (
     TOTAL,
+    Arrival,
     Cube,
     Expired,
     Intake,
@@ -25,8 +27,8 @@ from store.model.usage import (
     to_us,
 )
 from store.model.usage_batch import UsageBatch, batch_of
+from store.usage import arrivals, handover, manifests, quarantine, reads, reprice, retention, rollups, snapshots, spans
 from store.usage import columns as convert
-from store.usage import handover, manifests, quarantine, reads, reprice, retention, rollups, snapshots
 from store.usage.connection import connect, reporting, transaction
 
 
@@ -90,6 +92,21 @@ class DuckDBWarehouse:
         with self._lock, transaction(self._connection, "keeping quarantined rows"):
             quarantine.keep(self._connection, rows)
 
+    def append_spans(self, found: Sequence[Span]) -> None:
+        """Keep what ran in traces; idempotent and order-free by (trace_id, span_id)."""
+        with self._lock, transaction(self._connection, "keeping spans"):
+            spans.append(self._connection, found)
+
+    def spans(self, window: Window, *, scope: Scope = TOTAL, limit: int) -> list[Span]:
+        """The newest spans of the window in the traces of a scope's calls, oldest first; see store.usage.spans.
+
+        Raises:
+            BadInput: an unknown dimension.
+        """
+        filters, params = reads.scope_filters(scope)
+        with self._lock, reporting("reading spans"):
+            return spans.read(self._connection, window, filters, params, limit)
+
     def roll_up(self) -> Window | None:
         """Recompute all dirty buckets in one transaction; the whole hours that they lie in, or None."""
         with self._lock, transaction(self._connection, "rolling up"):
@@ -151,6 +168,11 @@ class DuckDBWarehouse:
         """How far each source has come, one row per (source, role)."""
         with self._lock, reporting("reading the sources' state"):
             return reads.sources(self._connection)
+
+    def arrivals(self, window: Window) -> list[Arrival]:
+        """How late the calls of the window's hours were first known, as far as its end; see store.usage.arrivals."""
+        with self._lock, reporting("reading arrivals"):
+            return arrivals.read(self._connection, window)
 
     def taken(self) -> Intake:
         """What became of every row that ever came in, rows read again among them."""

@@ -1,4 +1,4 @@
-"""What travels in a snapshot beside its records: the statements that hold, and how far the pulls have come."""
+"""What travels in a snapshot beside its rows: statements that hold, how far pulls have come, how late calls came."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.model.statement import Offer
-from store.model.usage import Intake, Role
-from store.usage import manifests, snapshots
+from store.model.usage import Arrival, Intake, Role
+from store.usage import arrivals, manifests, snapshots, spans
 from store.usage.retention import append_recent, restate_recent
 
 
@@ -20,6 +20,7 @@ class _Notes(NamedTuple):
     pulls: list[tuple[str, str]]
     withdrawn: list[tuple[Role, str, str]]
     """(role, slot, record id) of rows that were said and hold no longer."""
+    arrivals: list[Arrival]
 
 
 _WITHDRAWN = """
@@ -35,19 +36,21 @@ EXCEPT SELECT role, slot, record_id FROM stated
 def notes(connection: duckdb.DuckDBPyConnection) -> bytes:
     """The notes of a snapshot that is written now."""
     pulls = connection.execute("SELECT source, body FROM pulls ORDER BY source").fetchall()
-    return msgspec.json.encode(_Notes(manifests.held(connection), pulls, connection.execute(_WITHDRAWN).fetchall()))
+    withdrawn = connection.execute(_WITHDRAWN).fetchall()
+    return msgspec.json.encode(_Notes(manifests.held(connection), pulls, withdrawn, arrivals.newest(connection)))
 
 
 def load(connection: duckdb.DuckDBPyConnection, path: Path) -> Intake:
-    """Take in a snapshot inside the caller's transaction: its statements as such, all else row by row.
+    """Take in a snapshot inside the caller's transaction: its statements as such, all else row by row, and its spans.
 
-    How far a pull has come is taken over only by a warehouse that has not pulled that source itself.
+    How far a pull has come is taken over only by a warehouse that has not pulled that source itself, how late calls
+    came only by one that was empty.
 
     Raises:
         BadInput: the file is not a snapshot, or is damaged.
     """
     brought = msgspec.json.decode(snapshots.notes_of(path), type=_Notes)
-    intake = Intake()
+    intake, empty = Intake(), not connection.execute("SELECT 1 FROM records LIMIT 1").fetchall()
     for role, slots, rows in snapshots.read(path):
         plain = pa.array([slot is None for slot in slots])
         intake += append_recent(connection, rows.filter(plain), role)
@@ -58,6 +61,10 @@ def load(connection: duckdb.DuckDBPyConnection, path: Path) -> Intake:
             intake += restate_recent(connection, offers, _stated(path, role), role=role)
     if brought.withdrawn:
         connection.execute(_KEEP_WITHDRAWN, [list(column) for column in zip(*brought.withdrawn, strict=True)])
+    if empty:
+        arrivals.replace(connection, brought.arrivals)
+    for found in snapshots.read_spans(path):
+        spans.append(connection, found)
     for source, body in brought.pulls:
         connection.execute("INSERT INTO pulls VALUES (?, ?) ON CONFLICT DO NOTHING", [source, body])
     return intake

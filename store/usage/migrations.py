@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from store.model.usage import CUBE_DIMENSIONS, NONE
-from store.usage.schema import FINE_SECONDS, ROLLUPS, bucket_of_record
+from store.usage.schema import ARRIVALS_DDL, FINE_SECONDS, ROLLUPS, SPANS_DDL, bucket_of_record
 
 _DIMS = ", ".join(CUBE_DIMENSIONS)
 _SAME = " AND ".join(f"records.{name} = s.{name}" for name in CUBE_DIMENSIONS)
@@ -27,6 +27,8 @@ _TO: dict[int, Sequence[str]] = {
         f"INSERT INTO dirty SELECT DISTINCT {bucket_of_record(FINE_SECONDS)} FROM records WHERE role = 'metered' "
         "EXCEPT SELECT bucket FROM dirty",
     ),
+    # Traces and arrivals. A version of their own, because an older Bursar would never drop the old ones.
+    3: (SPANS_DDL, ARRIVALS_DDL),
 }
 
 

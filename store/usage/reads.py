@@ -75,7 +75,7 @@ def cube(
         if bucket_seconds <= FINE_SECONDS:
             where.append(f"period_seconds <= {bucket_seconds}")
     selected, dim_params = _dimensions(dims)
-    filters, scope_params = _scope(scope)
+    filters, scope_params = scope_filters(scope)
     groups = ", ".join(str(at) for at in range(1, len(dims) + 2))
     found = connection.sql(
         f"SELECT {bucket} AS start{selected}, {sums} FROM {table} WHERE {' AND '.join([*where, *filters])} "
@@ -111,7 +111,7 @@ def records(
     unknown = [name for name in names if name not in _RECORD_COLUMNS]
     if unknown:
         raise BadInput(f"no such record column: {', '.join(unknown)}; known: {', '.join(_RECORD_COLUMNS)}")
-    filters, scope_params = _scope(scope)
+    filters, scope_params = scope_filters(scope)
     where = " AND ".join(["role = ?", "occurred_us >= ?", "occurred_us < ?", *filters])
     newest = "ORDER BY occurred_us DESC, record_id DESC LIMIT ?" if limit is not None else ""
     selected = ", ".join(_SELECTED.get(name, name) for name in names)
@@ -185,7 +185,12 @@ def _dimensions(dims: Sequence[str]) -> tuple[str, list[str]]:
     return selected, params
 
 
-def _scope(scope: Scope) -> tuple[list[str], list[str]]:
+def scope_filters(scope: Scope) -> tuple[list[str], list[str]]:
+    """SQL conditions that all must hold for a record of the scope, and their bound parameters.
+
+    Raises:
+        BadInput: an unknown dimension.
+    """
     filters, params = [], []
     for name, value in scope.dims:
         expression, bound = _dimension(name)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from store.model.statement import Offer
 from store.model.usage import Expired, Intake, Quarantined, Role, from_us
-from store.usage import known_ids, manifests, quarantine, rollups
+from store.usage import arrivals, known_ids, manifests, quarantine, rollups
 from store.usage.append import append
 from store.usage.schema import COARSE_SECONDS, FINE_SECONDS, ROLLUPS
 
@@ -26,6 +26,7 @@ _DROP = (
     f"DELETE FROM earlier_versions WHERE (role, record_id) IN (SELECT (role, record_id) FROM records WHERE {_GONE})",  # noqa: S608
     f"DELETE FROM records WHERE {_GONE}",  # noqa: S608
     "DELETE FROM quarantine WHERE observed_us < ?",
+    "DELETE FROM spans WHERE ended_us < ?",
 )
 _ONE_COUNT = """
 INSERT INTO taken SELECT CAST(sum(accepted) AS BIGINT), CAST(sum(duplicate) AS BIGINT),
@@ -36,7 +37,8 @@ CAST(sum(superseded) AS BIGINT), CAST(sum(quarantined) AS BIGINT) FROM counted H
 def expire(connection: duckdb.DuckDBPyConnection, *, records_us: int, fine_us: int, coarse_us: int) -> Expired:
     """Drop records and roll-ups from before those times, inside the caller's transaction.
 
-    The floor is the whole hour of `records_us`. Buckets before it that are still dirty are computed first.
+    The floor is the whole hour of `records_us`. Buckets before it that are still dirty are computed first. 5-minute
+    cells live as long as their records at least: an hour in which something changes is added up from them.
     """
     floor_us = max(records_us // _HOUR_US * _HOUR_US, floor_of(connection) or 0)
     if _count(connection, "SELECT count(*) FROM dirty WHERE bucket < ?", floor_us // _US):
@@ -44,11 +46,12 @@ def expire(connection: duckdb.DuckDBPyConnection, *, records_us: int, fine_us: i
     gone = _count(connection, f"SELECT count(*) FROM records WHERE {_GONE}", floor_us)  # noqa: S608
     for statement in _DROP:
         connection.execute(statement, [floor_us])
-    dropped = {FINE_SECONDS: fine_us // _US, COARSE_SECONDS: coarse_us // _US}
+    dropped = {FINE_SECONDS: min(fine_us, floor_us) // _US, COARSE_SECONDS: coarse_us // _US}
     cells = {
         seconds: _count(connection, f"DELETE FROM {ROLLUPS[seconds]} WHERE bucket < ?", before)  # noqa: S608
         for seconds, before in dropped.items()
     }
+    arrivals.expire(connection, floor_us)
     if gone:
         known_ids.forget(connection)
     connection.execute("DELETE FROM retention")

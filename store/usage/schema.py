@@ -9,6 +9,7 @@ from typing import get_type_hints
 
 import pyarrow as pa
 
+from store.model.span import Span
 from store.model.usage import (
     CASH_MODES,
     CUBE_DIMENSIONS,
@@ -19,7 +20,7 @@ from store.model.usage import (
     UsageRecord,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FINE_SECONDS = 300
 COARSE_SECONDS = 3600
 FROM_RECORDS = (60,)
@@ -42,6 +43,11 @@ def _arrow_type(name: str) -> pa.DataType:
 RECORD_SCHEMA: pa.Schema = pa.schema([(name, _arrow_type(name)) for name in UsageRecord._fields])
 """Records as an Arrow table: text as string, numbers as int64 (null where absent), tags as map."""
 
+SPAN_SCHEMA: pa.Schema = pa.schema(
+    [(name, pa.int64() if name.endswith("_us") else pa.string()) for name in Span._fields]
+)
+"""Spans as an Arrow table."""
+
 TEXT_COLUMNS = frozenset(UsageRecord._fields) - _INTEGERS - _MAPS
 
 CONTENT = (
@@ -58,17 +64,30 @@ UNPRICED = f"(cost_nanos IS NULL AND {_TOKENS} > 0)"
 """A record that used tokens and has no price; a call that used none needs none."""
 
 _CASH = ", ".join(f"'{mode}'" for mode in sorted(CASH_MODES))
-_PER_RECORD = {
-    "errors": "CASE WHEN status = 'error' THEN requests ELSE 0 END",
-    "refused": "CASE WHEN status = 'refused' THEN requests ELSE 0 END",
-    "retries": "CASE WHEN attempt > 1 THEN requests ELSE 0 END",
+FLAGGED = {
+    "errors": ("requests", "status = 'error'"),
+    "refused": ("requests", "status = 'refused'"),
+    "retries": ("requests", "attempt > 1"),
+    "cash_nanos": ("cost_nanos", f"billing_mode IN ({_CASH})"),
+    "unpriced": ("requests", UNPRICED),
+}
+"""Measures that are another one of some records only: that other measure, and of which records."""
+_PLAIN = {
+    **{name: name for name in CUBE_MEASURES if name not in FLAGGED},
     "cost_nanos": "coalesce(cost_nanos, 0)",
-    "cash_nanos": f"CASE WHEN billing_mode IN ({_CASH}) THEN coalesce(cost_nanos, 0) ELSE 0 END",
     "billed_nanos": "coalesce(billed_nanos, 0)",
-    "unpriced": f"CASE WHEN {UNPRICED} THEN requests ELSE 0 END",
+}
+_PER_RECORD = {
+    **_PLAIN,
+    **{name: f"CASE WHEN {which} THEN {_PLAIN[other]} ELSE 0 END" for name, (other, which) in FLAGGED.items()},
 }
 
-SUMS_OF_RECORDS = ", ".join(f"CAST(sum({_PER_RECORD.get(m, m)}) AS BIGINT) AS {m}" for m in CUBE_MEASURES)
+AMOUNTS_OF_RECORDS = ", ".join(f"{expression} AS {name}" for name, expression in _PLAIN.items())
+"""The measures of a record that no flag is needed for."""
+FLAGS_OF_RECORDS = " + ".join(f"{2**at} * CAST({which} AS UTINYINT)" for at, (_, which) in enumerate(FLAGGED.values()))
+"""One byte: a bit for each of FLAGGED, in its order."""
+MEASURES_OF_RECORDS = ", ".join(f"{_PER_RECORD[name]} AS {name}" for name in CUBE_MEASURES)
+SUMS_OF_RECORDS = ", ".join(f"CAST(sum({_PER_RECORD[m]}) AS BIGINT) AS {m}" for m in CUBE_MEASURES)
 SUMS_OF_ROLLUPS = ", ".join(f"CAST(sum({m}) AS BIGINT) AS {m}" for m in CUBE_MEASURES)
 
 
@@ -108,6 +127,16 @@ def _rollup_ddl(table: str) -> str:
 
 _RECORD_COLUMNS = ", ".join(f"{name} {_sql_type(name)}" for name in UsageRecord._fields)
 
+SPANS_DDL = "CREATE TABLE IF NOT EXISTS spans ({})".format(
+    ", ".join(f"{name} {'BIGINT' if name.endswith('_us') else 'VARCHAR'}" for name in Span._fields)
+)
+"""What ran in traces (store.usage.spans): one row per (trace_id, span_id)."""
+
+ARRIVALS_DDL = (
+    "CREATE TABLE IF NOT EXISTS arrivals (source VARCHAR, hour BIGINT, delay_hours BIGINT, cost_nanos BIGINT)"
+)
+"""How late calls were first known (store.usage.arrivals)."""
+
 META = "CREATE TABLE IF NOT EXISTS meta (version BIGINT, created_us BIGINT)"
 DDL = (
     # One row per (role, record_id): the version that won. `series` is the number of its combination of dimensions.
@@ -129,5 +158,7 @@ DDL = (
     "CREATE TABLE IF NOT EXISTS pulls (source VARCHAR PRIMARY KEY, body VARCHAR)",
     # The time before which there are no records any more; one row once something was dropped.
     "CREATE TABLE IF NOT EXISTS retention (floor_us BIGINT)",
+    SPANS_DDL,
+    ARRIVALS_DDL,
     *(_rollup_ddl(table) for table in ROLLUPS.values()),
 )

@@ -18,6 +18,7 @@ SELECT (SELECT coalesce(max(series), 0) FROM series) + row_number() OVER (), {_D
 FROM combinations c WHERE NOT EXISTS (SELECT 1 FROM series s WHERE {_SAME})
 """
 _NUMBERS = f"SELECT c.at, s.series FROM combinations c JOIN series s ON {_SAME}"
+"""Without a row for a combination that is new."""
 _MOST = 2**62
 
 
@@ -28,8 +29,10 @@ def number_series(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.A
     distinct = distinct.append_column("at", pa.array(np.arange(len(first))))
     connection.register("combinations", distinct)
     try:
-        connection.execute(_ADD_NEW)
         found = connection.execute(_NUMBERS).fetchnumpy()
+        if len(found["at"]) < len(first):
+            connection.execute(_ADD_NEW)
+            found = connection.execute(_NUMBERS).fetchnumpy()
     finally:
         connection.unregister("combinations")
     numbers = np.zeros(len(first), dtype=np.int64)

@@ -14,7 +14,6 @@ from agent.policy import (
     SHIPPED_RULES,
     Freeze,
     Limits,
-    Mode,
     Owner,
     Policy,
     QuietHours,
@@ -24,6 +23,7 @@ from agent.policy import (
     explain,
     rule,
 )
+from agent.policy_tree import Mode
 from store.model.incident import TrustNote
 from store.model.ports import Capabilities
 from store.model.remedy import (

@@ -242,7 +242,8 @@ def test_observations_of_langfuse_are_single_calls(stack: ExitStack) -> None:
     stack.callback(here.warehouse.close)
     here.look()
     assert here.look(minutes=15) == ["traces"]
-    assert asked == [("GENERATION", None), ("GENERATION", "1"), ("EMBEDDING", None)] * 2
+    others = [(kind, None) for kind in ("EMBEDDING", "AGENT", "TOOL", "CHAIN", "SPAN")]
+    assert asked == [("GENERATION", None), ("GENERATION", "1"), *others] * 2
     assert (here.sum(), here.warehouse.taken(), here.heard) == (2, Intake(accepted=2, duplicate=2), [])
     assert here.warehouse.statements() == []
 

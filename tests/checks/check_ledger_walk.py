@@ -133,6 +133,23 @@ class WalkChecks:
         assert ledger.request_revert("rem-1", by="ann", reason="").status == "decided"
         assert ledger.extend("rem-1", by="ann", until=None).status == "not_allowed"
 
+    def test_an_extension_takes_as_many_as_the_approval(self, ledger: Ledger) -> None:
+        """Different people for one and the same end; a word said of an older end does not count for the next."""
+        walked_to(ledger, "kept", quorum=2)
+        soon, later = T0 + timedelta(days=2), T0 + timedelta(days=3)
+        for who, until in (("ann", soon), ("ann", soon), ("ben", later), ("cleo", None)):
+            assert ledger.extend("rem-1", by=who, until=until).status == "counted"
+        standing = ledger.remedy("rem-1")
+        assert standing is not None
+        assert standing.lease_ends_at == T0 + timedelta(days=1)
+        assert ledger.extend("rem-1", by="ben", until=soon).status == "decided"
+        assert ledger.extend("rem-1", by="ann", until=later).status == "counted", "ben's word was of another end"
+        assert ledger.extend("rem-1", by="ben", until=later).status == "decided"
+        standing = ledger.remedy("rem-1")
+        assert standing is not None
+        assert standing.lease_ends_at == later
+        assert {"extension_vote", "extended"} <= set(audited(ledger))
+
     def test_remedies_are_found_by_state_and_incident(self, ledger: Ledger) -> None:
         """In the order of filing."""
         filed(ledger, name="rem-2")

@@ -13,6 +13,7 @@ import pytest
 from agent.steps.collect import collect
 from store.errors import BadInput
 from store.model.ports import Clock, Source
+from store.model.span import Span
 from store.model.usage import Intake, Quarantined, UsageRecord, Window
 from store.prices import PriceBook
 from store.usage.duckdb import DuckDBWarehouse, open_duckdb
@@ -189,7 +190,7 @@ def check_rows_come_lazily(case: SourceCase, folder: Path) -> None:
     path = written(folder / "usage.jsonl", [case.good(n) for n in range(1, 3)])
     rows = case.open(at()).read([path, folder / "none.jsonl"])
     assert isinstance(rows, Iterator)
-    assert isinstance(next(rows), UsageRecord)
+    assert isinstance(next(rows), UsageRecord | Span)
 
 
 CHECKS: tuple[Callable[[SourceCase, Path], None], ...] = tuple(

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from store.errors import BadInput
 from store.model.ports import Warehouse
 from store.model.prices import Price, PriceKey, PriceTable, Rates
+from store.model.span import Span
 from store.model.usage import (
     CUBE_DIMENSIONS,
     CUBE_MEASURES,
@@ -267,6 +270,37 @@ def check_snapshot(warehouse: Warehouse, folder: Path) -> None:
     (folder / "other.parquet").write_bytes(path.read_bytes()[:-40])
     with pytest.raises(BadInput, match="cannot be read"):
         warehouse.load_snapshot(folder / "other.parquet")
+
+
+def check_spans(warehouse: Warehouse, folder: Path) -> None:
+    at_us = DAY.start_us + 10**6
+
+    def one(key: str, trace: str = "t", seen: int = 0, name: str = "search", **fields: Any) -> Span:
+        return Span(trace, key, "spans", at_us + seen, at_us - 1, at_us, "tool", name, **fields)
+
+    versions = [one("a", name="new", seen=9), one("a"), one("a", name="old", seen=1)]
+    for order in permutations(versions):
+        for each in order:
+            warehouse.append_spans([each])
+        warehouse.append_spans(order)
+    assert warehouse.spans(DAY, limit=9) == [], "a trace without a call of the scope"
+    warehouse.append([record("r", trace_id="t", team="x"), record("s", trace_id="of the gateway")])
+    assert warehouse.spans(DAY, limit=9) == [versions[0]]
+    warehouse.append_spans([one("b", "u", record_id="s"), one("c", "u"), one("d", "v")])
+    everything_ = warehouse.spans(DAY, limit=9)
+    assert [span.span_id for span in everything_] == ["c", "b", "a"], (
+        "the answer's id joins a gateway's call to its trace"
+    )
+    assert warehouse.spans(DAY, scope=Scope.of(team="x"), limit=9) == [versions[0]]
+    assert warehouse.spans(DAY, limit=2) == everything_[1:]
+    assert warehouse.spans(Window(start=DAY.end, end=DAY.end + timedelta(days=1)), limit=9) == []
+    with pytest.raises(BadInput, match="no such dimension"):
+        warehouse.spans(DAY, scope=Scope.model_construct(dims=(("x", "y"),)), limit=9)
+    path = warehouse.snapshot(DAY, folder)
+    warehouse.append_spans([one("a", name="newest", seen=10)])
+    newest = warehouse.spans(DAY, scope=Scope.of(team="x"), limit=9)
+    warehouse.load_snapshot(path)
+    assert warehouse.spans(DAY, scope=Scope.of(team="x"), limit=9) == newest != [versions[0]]
 
 
 CHECKS: tuple[Check, ...] = tuple(check for name, check in sorted(globals().items()) if name.startswith("check_"))

@@ -21,7 +21,7 @@ class Commit:
 
 @dataclass
 class Paper:
-    """A pull request or issue. `state`: open, closed or merged."""
+    """A pull request or issue. `state`: open, closed or merged; `ended_at`: since when it is not open."""
 
     number: int
     title: str
@@ -29,6 +29,9 @@ class Paper:
     state: str = "open"
     branch: str | None = None
     into: str | None = None
+    ended_at: str = "2026-11-02T10:00:00Z"
+    reason: str | None = None
+    """Why an issue was closed, where the host says so."""
 
 
 @dataclass
@@ -55,12 +58,16 @@ class Repository:
         """Requests or issues, newest first."""
         return [paper for paper in reversed(self.papers) if (paper.branch is not None) == requests]
 
-    def merge(self, paper: Paper) -> None:
+    def close(self, paper: Paper, at: str, *, reason: str | None = None) -> None:
+        """What a person does who does not like it, or has done what an issue asks for."""
+        paper.state, paper.ended_at, paper.reason = "closed", at, reason
+
+    def merge(self, paper: Paper, at: str = "2026-11-02T10:00:00Z") -> None:
         """What a person does who likes it."""
         assert paper.branch is not None
         assert paper.into is not None
         self.branches[paper.into] = self.branches[paper.branch]
-        paper.state = "merged"
+        paper.state, paper.ended_at = "merged", at
 
 
 def encoded(text: str) -> str:

@@ -130,19 +130,21 @@ class GitHubHost:
 
 def _pull(paper: Paper) -> Json:
     assert paper.branch is not None
-    merged_at = "2026-11-02T10:00:00Z" if paper.state == "merged" else None
+    merged_at = paper.ended_at if paper.state == "merged" else None
     ends = {"head": {"ref": paper.branch}, "base": {"ref": paper.into}, "merged_at": merged_at}
     return {**_common(paper), **ends}
 
 
 def _issue(paper: Paper) -> Json:
     pull = {} if paper.branch is None else {"pull_request": {"url": f"https://api.github.com/pulls/{paper.number}"}}
-    return {**_common(paper), **pull}
+    return {**_common(paper), "state_reason": paper.reason, **pull}
 
 
 def _common(paper: Paper) -> Json:
     state = "open" if paper.state == "open" else "closed"
-    return {"number": paper.number, "state": state, "title": paper.title, "body": paper.body or None}
+    closed_at = None if state == "open" else paper.ended_at
+    text = {"title": paper.title, "body": paper.body or None}
+    return {"number": paper.number, "state": state, **text, "closed_at": closed_at}
 
 
 def _not_found() -> Reply:

@@ -112,6 +112,10 @@ class GitLabHost:
 
 
 def _paper(paper: Paper) -> Json:
-    branches = {} if paper.branch is None else {"source_branch": paper.branch, "target_branch": paper.into}
-    state = _STATES[paper.state]
-    return {"iid": paper.number, "state": state, "title": paper.title, "description": paper.body or None, **branches}
+    text = {"title": paper.title, "description": paper.body or None}
+    closed_at = paper.ended_at if paper.state == "closed" else None
+    found = {"iid": paper.number, "state": _STATES[paper.state], **text, "closed_at": closed_at}
+    if paper.branch is None:
+        return found
+    merged_at = paper.ended_at if paper.state == "merged" else None
+    return {**found, "source_branch": paper.branch, "target_branch": paper.into, "merged_at": merged_at}

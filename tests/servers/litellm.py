@@ -3,8 +3,6 @@
 The environment is made once, under `.venv/litellm`, from requirements-litellm.txt (locked with hashes, by pip alone).
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -21,42 +19,19 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.servers.environments import interpreter_of
+
 ROOT = Path(__file__).parents[2]
-HOME = ROOT / ".venv" / "litellm"
 CONFIG = Path(__file__).parent / "litellm_config"
 REQUIREMENTS = Path(__file__).parent / "requirements-litellm.txt"
 GUARD = ROOT / "tools" / "guard" / "bursar_guard.py"
 START_SECONDS = 180  # about 12 on a quiet machine
-_UNREACHABLE = ("NewConnectionError", "ConnectTimeoutError", "Temporary failure in name resolution", "ProxyError")
 
 
 @pytest.fixture(scope="session")
 def litellm_python() -> Path:
-    """The interpreter of LiteLLM's environment; two test processes wait for one that makes it."""
-    HOME.parent.mkdir(exist_ok=True)
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    with (HOME.parent / "litellm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made = HOME / ".made-from"
-        if not made.exists() or made.read_text() != wanted:
-            _make_environment()
-            made.write_text(wanted)
-    return HOME / "bin" / "python"
-
-
-def _make_environment() -> None:
-    shutil.rmtree(HOME, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(HOME)], check=True, capture_output=True)
-    install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
-    command = [str(HOME / "bin" / "python"), *install, "-r", str(REQUIREMENTS)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode == 0:
-        return
-    if any(word in done.stderr for word in _UNREACHABLE):
-        pytest.skip(
-            f"LiteLLM's environment cannot be made, the package registry is not reachable: {done.stderr[-300:]}"
-        )
-    pytest.fail(f"pip could not install {REQUIREMENTS.name}: {done.stderr[-2000:]}")
+    """The interpreter of LiteLLM's environment."""
+    return interpreter_of("litellm", REQUIREMENTS)
 
 
 class Upstream:

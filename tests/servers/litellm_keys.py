@@ -20,11 +20,12 @@ _TEAM_FIELDS = _KEY_FIELDS - {"aliases"} | {"model_aliases"}
 
 @dataclass
 class LiteLLMKeys:
-    """Keys by hash and teams by id; `models` are what the proxy serves."""
+    """Keys by hash and teams by id; `models` are what the proxy serves, and `behind` (group, provider's name) how."""
 
     keys: dict[str, Json] = field(default_factory=dict)
     teams: dict[str, Json] = field(default_factory=dict)
     models: list[str] = field(default_factory=lambda: ["big", "small"])
+    behind: list[tuple[str, str]] = field(default_factory=list)
     changes: int = 0
 
     def add_team(self, alias: str, **fields: object) -> str:
@@ -75,6 +76,12 @@ class LiteLLMKeys:
                 return Reply(200, {"team_id": team["team_id"], "team_info": team, "keys": []})
             case "GET", ("v1", "models"):
                 return Reply(200, {"data": [{"id": name, "object": "model"} for name in self.models], "object": "list"})
+            case "GET", ("model", "info"):
+                deployments = [
+                    {"model_name": group, "litellm_params": {"model": model}, "model_info": {"id": str(place)}}
+                    for place, (group, model) in enumerate(self.behind)
+                ]
+                return Reply(200, {"data": deployments})
             case "POST", ("key" | "team", "update") if bearer == VIEWER:
                 return self.refusal(request)
             case "POST", ("key", "update"):

@@ -10,9 +10,9 @@ from decimal import Decimal
 
 from store.model.ports import Clock
 from store.model.usage import NONE, UsageRecord
-from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
+from tools.sources.buckets import billed_in, bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Broken, DocumentSource, Object, Skipped, listed
-from tools.sources.fields import Faulty, amount, number, optional_count, text
+from tools.sources.fields import number, optional_count, text
 from tools.sources.responses import anthropic_response, record_of_response, shown
 
 _GROUPS = (
@@ -98,9 +98,8 @@ def _usage(row: Object, source: str, observed_us: int) -> UsageRecord:
 
 def _cost(row: Object, source: str, observed_us: int) -> UsageRecord:
     occurred, seconds = span_of(row.get("starting_at"), row.get("ending_at"), ("starting_at", "ending_at"))
-    if row.get("currency") not in (None, "USD"):
-        raise Faulty("the cost report is in another currency than USD, for which there is no dated rate")
     cents = number(row.get("amount"), "amount")
+    billed, foreign = billed_in(row.get("currency"), cents / Decimal(100), "amount")
     return UsageRecord(
         record_id=bucket_id(source, "cost", occurred, seconds, *(row.get(name) for name in _COST_GROUPS)),
         source=source,
@@ -115,10 +114,14 @@ def _cost(row: Object, source: str, observed_us: int) -> UsageRecord:
         api_key_id=text(row.get("api_key_id")),
         tags=tuple(
             sorted(
-                (*_tags(row), *tags_of([(name, row.get(name)) for name in ("cost_type", "token_type", "description")]))
+                (
+                    *_tags(row),
+                    *tags_of([(name, row.get(name)) for name in ("cost_type", "token_type", "description")]),
+                    *tags_of(foreign),
+                )
             )
         ),
-        billed_nanos=amount(cents / Decimal(100), "amount"),
+        billed_nanos=billed,
     )
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+from store.model.amendment import AMOUNT, CURRENCY
 from store.model.canonical import digest
+from store.model.usage import NONE
 from tools.sources.documents import Object, listed
-from tools.sources.fields import Faulty, moment, text
+from tools.sources.fields import Faulty, amount, moment, number, text
 
 LONG_CONTEXT = 200_000
 _LONGEST_CONTEXT = 1_000_000
+_MOST_UNITS = 10**12
+"""Of a currency other than USD, on one line: some are worth a ten-thousandth of it."""
 _LONGEST_SECONDS = 366 * 86_400
 
 
@@ -51,6 +55,21 @@ def least_requests(input_tokens: int, *, long_context: bool = False) -> int:
     tier that the report names (or in the base tier, where it names none).
     """
     return max(1, -(-input_tokens // (_LONGEST_CONTEXT if long_context else LONG_CONTEXT)))
+
+
+def billed_in(currency: object, value: object, name: str) -> tuple[int | None, tuple[tuple[str, object], ...]]:
+    """Nano-USD; of another currency None, and the tags by which a dated rate makes it USD (store.model.amendment).
+
+    Raises:
+        Faulty: the amount cannot be right.
+    """
+    unit = text(currency)
+    if unit.upper() in ("USD", NONE.upper()):
+        return amount(value, name), ()
+    units = number(value, name)
+    if not 0 <= units <= _MOST_UNITS:
+        raise Faulty(f"{name} is not between 0 and {_MOST_UNITS:,}")
+    return None, ((CURRENCY, unit.upper()), (AMOUNT, format(units, "f")))
 
 
 def tags_of(pairs: Sequence[tuple[str, object]]) -> tuple[tuple[str, str], ...]:

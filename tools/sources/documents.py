@@ -16,7 +16,8 @@ import msgspec
 
 from store.errors import BadInput
 from store.model.ports import Clock
-from store.model.usage import Quarantined, UsageRecord, to_us
+from store.model.span import SourceRow, Span
+from store.model.usage import UsageRecord, to_us
 from tools.sources.fields import Faulty, reject, vet
 from tools.sources.lines import Unreadable, json_rows
 
@@ -39,12 +40,19 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class Traced(NamedTuple):
+    """A row that is a span of a trace, and the usage that it is or is not."""
+
+    span: Span
+    usage: UsageRecord | Skipped
+
+
 class DocumentSource:
     """A source whose documents are unfolded into rows, and whose rows become records.
 
-    `unfold` yields the rows of a document, or Broken for what is none. `record` makes a row's record, says that it is
-    to be skipped, or raises Faulty. `shown` is what the quarantine may keep of a row: no prompt, no answer.
-    `skipped` counts what was passed over, by reason.
+    `unfold` yields the rows of a document, or Broken for what is none. `record` makes a row's record, and its span
+    where it has one, says that it is to be skipped, or raises Faulty. `shown` is what the quarantine may keep of a row:
+    no prompt, no answer. `skipped` counts what was passed over, by reason.
     """
 
     def __init__(
@@ -53,7 +61,7 @@ class DocumentSource:
         name: str,
         clock: Clock,
         unfold: Callable[[Object], Iterator[Object | Broken]],
-        record: Callable[[Object, str, int], UsageRecord | Skipped],
+        record: Callable[[Object, str, int], UsageRecord | Skipped | Traced],
         shown: Callable[[Object], object] = lambda row: row,
     ) -> None:
         self.skipped: Counter[str] = Counter()
@@ -63,8 +71,8 @@ class DocumentSource:
         self._record = record
         self._shown = shown
 
-    def read(self, paths: Iterable[Path]) -> Iterator[UsageRecord | Quarantined]:
-        """Records in file order, lazily; rows that cannot be right as Quarantined.
+    def read(self, paths: Iterable[Path]) -> Iterator[SourceRow]:
+        """Records and spans in file order, lazily; rows that cannot be right as Quarantined.
 
         Raises:
             BadInput: a file cannot be opened, or is damaged from some row on; the rows before it were yielded.
@@ -74,14 +82,14 @@ class DocumentSource:
             for document in json_documents(path):
                 yield from self._judged(document, observed_us)
 
-    def parse(self, documents: Iterable[object]) -> Iterator[UsageRecord | Quarantined]:
+    def parse(self, documents: Iterable[object]) -> Iterator[SourceRow]:
         """The same of decoded JSON values, as they are pushed or answered."""
         observed_us = to_us(self._clock())
         for document in documents:
             found = document if isinstance(document, dict) else Unreadable("the element is not a JSON object", b"")
             yield from self._judged(found, observed_us)
 
-    def _judged(self, document: Object | Unreadable, observed_us: int) -> Iterator[UsageRecord | Quarantined]:
+    def _judged(self, document: Object | Unreadable, observed_us: int) -> Iterator[SourceRow]:
         if isinstance(document, Unreadable):
             yield reject(self._name, observed_us, document.reason, document.raw)
             return
@@ -91,10 +99,14 @@ class DocumentSource:
                 continue
             try:
                 found = self._record(row, self._name, observed_us)
-                if isinstance(found, Skipped):
-                    self.skipped[found.reason] += 1
-                else:
-                    yield vet(found)
+                usage = found.usage if isinstance(found, Traced) else found
+                record = None if isinstance(usage, Skipped) else vet(usage)
+                if isinstance(usage, Skipped):
+                    self.skipped[usage.reason] += 1
+                if isinstance(found, Traced):
+                    yield found.span
+                if record is not None:
+                    yield record
             except Faulty as error:
                 yield reject(self._name, observed_us, str(error), self._shown(row))
 

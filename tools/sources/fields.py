@@ -104,13 +104,23 @@ def vet(record: UsageRecord) -> UsageRecord:
     """
     if record.record_id == NONE:
         raise Faulty("the row has no id")
-    if record.occurred_us < _EARLIEST_US:
-        raise Faulty("the time lies before 2015")
-    if record.occurred_us > record.observed_us + _DAY_US:
-        raise Faulty("the time lies more than a day in the future")
+    sane_time(record.occurred_us, record.observed_us)
     if not 1 <= record.requests <= _MOST_REQUESTS:
         raise Faulty(f"requests is not between 1 and {_MOST_REQUESTS:,}: {record.requests}")
     return record
+
+
+def sane_time(us: int, observed_us: int) -> int:
+    """A time that can be right, of something that was seen then; both in microseconds since the epoch.
+
+    Raises:
+        Faulty: it lies before 2015, or more than a day in the future.
+    """
+    if us < _EARLIEST_US:
+        raise Faulty("the time lies before 2015")
+    if us > observed_us + _DAY_US:
+        raise Faulty("the time lies more than a day in the future")
+    return us
 
 
 def reject(source: str, observed_us: int, reason: str, row: object) -> Quarantined:

@@ -1,5 +1,7 @@
 """Langfuse: exported traces, and pages of its public API's observations (v1 and v2), one record per generation.
 
+Agents, tools, chains and spans are kept as traces.
+
 Source: langfuse/langfuse, public API definitions (FIELD.md 4.4). `usageDetails` is what the instrumentation wrote: some
 write cached and reasoning tokens beside `input` and `output`, some inside; `total` tells which. The cost is Langfuse's
 own estimate or the client's word: it is kept as the tag `estimated_usd`, never as billed. Grade: claimed.
@@ -8,14 +10,21 @@ own estimate or the client's word: it is kept as the tag `estimated_usd`, never 
 from collections.abc import Iterator
 
 from store.model.ports import Clock
+from store.model.span import Span, SpanKind
 from store.model.usage import NONE, UsageRecord
 from tools.sources.dimensions import at, request_tags
-from tools.sources.documents import Broken, DocumentSource, Object, Skipped, first, listed
-from tools.sources.fields import Faulty, moment, text
+from tools.sources.documents import Broken, DocumentSource, Object, Skipped, Traced, first, listed
+from tools.sources.fields import Faulty, moment, sane_time, text
 from tools.sources.langfuse_usage import tokens_of
 from tools.sources.otel_spans import provider_name, tags_of
+from tools.sources.steps import KEPT, plain_name
 
 _CALLS = {"GENERATION": "chat", "EMBEDDING": "embeddings"}
+_STEPS: dict[str, SpanKind] = {
+    "AGENT": "agent",
+    "TOOL": "tool",
+    **dict.fromkeys(("SPAN", "CHAIN", "RETRIEVER", "GUARDRAIL", "EVALUATOR"), "step"),
+}
 _FROM_TRACE = ("sessionId", "userId", "tags", "release", "environment", "version")
 _PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
 _KEPT_IN_QUARANTINE = ("id", "traceId", "type", "startTime", "endTime", "model", "providedModelName", "usageDetails")
@@ -23,7 +32,7 @@ _KEPT_IN_QUARANTINE = ("id", "traceId", "type", "startTime", "endTime", "model",
 
 def open_langfuse(*, name: str, clock: Clock) -> DocumentSource:
     """An exported trace {trace, observations}, an API page {data}, or single observations, one JSON object each."""
-    return DocumentSource(name=name, clock=clock, unfold=_unfold, record=record_of_observation, shown=_shown)
+    return DocumentSource(name=name, clock=clock, unfold=_unfold, record=_traced, shown=_shown)
 
 
 def _unfold(document: Object) -> Iterator[Object | Broken]:
@@ -44,6 +53,31 @@ def _unfold(document: Object) -> Iterator[Object | Broken]:
         yield Broken("not a trace, a page of observations or an observation", ", ".join(sorted(document)[:10]))
 
 
+def _traced(row: Object, source: str, observed_us: int) -> UsageRecord | Skipped | Traced:
+    """What an observation is in its trace, if anything, and its record."""
+    usage = record_of_observation(row, source, observed_us)
+    kind = "llm" if isinstance(usage, UsageRecord) else _STEPS.get(text(row.get("type")))
+    ids = text(row.get("traceId")), text(row.get("id"))
+    if kind is None or NONE in ids:
+        return usage
+    ended = _time(row, "endTime" if row.get("endTime") is not None else "startTime")
+    started = _time(row, "startTime") if row.get("startTime") is not None else ended
+    span = Span(
+        trace_id=ids[0],
+        span_id=ids[1],
+        source=source,
+        observed_us=observed_us,
+        started_us=min(started, ended),
+        ended_us=sane_time(ended, observed_us),
+        kind=kind,
+        name=plain_name(usage.model if isinstance(usage, UsageRecord) else row.get("name")),
+        parent_id=text(row.get("parentObservationId")),
+        status="error" if row.get("level") == "ERROR" else "ok",
+        record_id=usage.record_id if isinstance(usage, UsageRecord) else NONE,
+    )
+    return Traced(span, usage if isinstance(usage, UsageRecord) else KEPT)
+
+
 def record_of_observation(row: Object, source: str, observed_us: int) -> UsageRecord | Skipped:
     """The record of a generation or embedding; other observations are skipped.
 
@@ -52,7 +86,7 @@ def record_of_observation(row: Object, source: str, observed_us: int) -> UsageRe
     """
     operation = _CALLS.get(text(row.get("type")))
     if operation is None:
-        return Skipped("observations that are no model call: spans, events, agents, tools")
+        return Skipped("observations that are no model call")
     model = text(first(row, ("providedModelName", "model")))
     if model == NONE:
         raise Faulty("the observation names no model")

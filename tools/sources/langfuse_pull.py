@@ -1,4 +1,4 @@
-"""Pulling the generations and embeddings of a Langfuse project by its public API, with a project's key pair.
+"""Pulling a Langfuse project's model calls, and the agents and tools around them, by its public API with a key pair.
 
 Source: langfuse/langfuse, GET /api/public/v2/observations (FIELD.md 4.4). Neither inputs and outputs nor metadata are
 asked for: they hold prompts.
@@ -37,7 +37,7 @@ def pull_langfuse(
         headers={"authorization": f"Basic {pair}"},
         reports=tuple(
             Report("/api/public/v2/observations", partial(_observations, kind), page_name="cursor", next_page=_cursor)
-            for kind in ("GENERATION", "EMBEDDING")
+            for kind in ("GENERATION", "EMBEDDING", "AGENT", "TOOL", "CHAIN", "SPAN")
         ),
         source=open_langfuse(name=name, clock=clock),
         clock=clock,

@@ -5,16 +5,22 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from store.errors import BadInput
 
 _MOST_BYTES = 16 * 2**20
-_BLOCK = 2**20
+_BLOCK = 4 * 2**20
+_PIECE = 2**16
+_NEWLINE = ord("\n")
+_IS_SPACE = np.isin(np.arange(256), list(b" \t\n\r\v\f"))
+"""What bytes.strip takes off."""
 
 
 class Unreadable(NamedTuple):
@@ -25,10 +31,33 @@ class Unreadable(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Lines, and how many bytes of the file were read with them."""
+    """Whole lines, none of them empty or with white space around it, each with a newline at its end."""
 
-    lines: list[bytes]
+    data: bytearray
+    ends: npt.NDArray[np.int64]
+    """Where in `data` each line's newline is."""
     at: int
+    """How many bytes of the file were read with them."""
+
+    @property
+    def rows(self) -> int:
+        """How many lines they are."""
+        return len(self.ends)
+
+    def lines(self) -> list[bytes]:
+        """All of them, without their newlines."""
+        return bytes(self.data[:-1]).split(b"\n")
+
+    def line(self, number: int) -> bytes:
+        """One of the lines, without its newline."""
+        start = int(self.ends[number - 1]) + 1 if number else 0
+        return bytes(self.data[start : int(self.ends[number])])
+
+    def only(self, numbers: Sequence[int]) -> "Block":
+        """Those of the lines."""
+        lines = [self.line(number) for number in numbers]
+        data = bytearray().join(line + b"\n" for line in lines)
+        return Block(data, np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1, self.at)
 
 
 def json_rows(path: Path) -> Iterator[dict[str, object] | Unreadable]:
@@ -38,7 +67,7 @@ def json_rows(path: Path) -> Iterator[dict[str, object] | Unreadable]:
         BadInput: the file cannot be opened, is a JSON array, or is damaged from some row on.
     """
     for block in line_blocks(path):
-        for line in block.lines:
+        for line in block.lines():
             yield json_row(line)
 
 
@@ -83,46 +112,75 @@ def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
 
 
 def line_blocks(path: Path) -> Iterator[Block]:
-    """The lines of a JSON-lines file, about a mebibyte of them at once; empty ones are passed over.
+    """The lines of a JSON-lines file, a few mebibytes of them at once.
 
     Raises:
         BadInput: the file cannot be opened, is a JSON array, or is damaged from some row on; blocks before it came.
     """
     rows = 0
     with _open(path) as file:
-        for lines in _blocks(path, file):
-            if rows == 0 and lines[0].startswith(b"["):
+        for data, damage in _whole_lines(file):
+            block = _block(data, _place(file))
+            if rows == 0 and block.data.startswith(b"["):
                 raise BadInput(f"{path}: this is one JSON array, not JSON lines; turn it over with `jq -c '.[]'`")
-            rows += len(lines)
-            yield Block(lines, _place(file))
+            rows += block.rows
+            if block.rows:
+                yield block
+            if damage is not None:
+                raise _damaged(path, rows, damage) from damage
 
 
-def _blocks(path: Path, file: io.BufferedReader | gzip.GzipFile) -> Iterator[list[bytes]]:
-    read, rest, too_long = 0, b"", False
-    while True:
+def _whole_lines(file: io.BufferedReader | gzip.GzipFile) -> Iterator[tuple[bytearray, Exception | None]]:
+    """What the file holds, cut after a newline; with the damage where no more of it can be read."""
+    rest, too_long, ended = bytearray(), False, False
+    while not ended:
+        data, damage = _read_on(file, rest)
+        ended = len(data) == len(rest) or damage is not None
+        if too_long:  # the rest of a line that nobody can hold; its beginning was given
+            end = data.find(b"\n") + 1
+            too_long = not end
+            del data[: end or len(data)]
+        cut = len(data) if ended and damage is None else data.rfind(b"\n") + 1
+        rest = data[cut:]
+        if len(rest) >= _MOST_BYTES:
+            cut, rest, too_long = cut + _MOST_BYTES, bytearray(), True
+        del data[cut:]
+        if data or damage is not None:
+            yield data, damage
+
+
+def _read_on(file: io.BufferedReader | gzip.GzipFile, rest: bytearray) -> tuple[bytearray, Exception | None]:
+    """The rest and a block of what follows, nothing at the end of the file; with the damage where it is damaged."""
+    data = bytearray(len(rest) + _BLOCK)  # read into, because memory that is new costs more than what is done in it
+    data[: len(rest)] = rest
+    end, damage = len(rest), None
+    with memoryview(data) as view:
         try:
-            chunk = file.read1(_BLOCK)  # what comes before damage, which a whole read would lose
+            while end < len(data) and (read := file.readinto1(view[end:])):  # a whole read would lose what came before
+                end += read
         except (OSError, EOFError, zlib.error) as error:
-            raise _damaged(path, read, error) from error
-        if not chunk:
-            found, rest = [] if too_long else [rest], b""
-        else:
-            found = (rest + chunk).split(b"\n")
-            rest = found.pop()
-            if too_long and found:  # the end of a line that nobody can hold; its beginning was given
-                del found[0]
-                too_long = False
-            if too_long:
-                rest = b""
-            elif len(rest) >= _MOST_BYTES:
-                found.append(rest[:_MOST_BYTES])
-                rest, too_long = b"", True
-        lines = [line for one in found if (line := one.strip())]
-        if lines:
-            read += len(lines)
-            yield lines
-        if not chunk:
-            return
+            damage = error
+    del data[end:]
+    return data, damage
+
+
+def _block(data: bytearray, at: int) -> Block:
+    """Those lines as a block, put right where they are not as a block has them."""
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    while data:
+        characters = np.frombuffer(data, dtype=np.uint8)
+        ends = _newlines(characters)
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        if not (_IS_SPACE[characters[starts]].any() or _IS_SPACE[characters[ends - 1]].any()):
+            return Block(data, ends, at)
+        data = bytearray().join(line + b"\n" for one in data.split(b"\n") if (line := one.strip()))
+    return Block(data, np.empty(0, dtype=np.int64), at)
+
+
+def _newlines(characters: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    pieces = range(0, len(characters), _PIECE)
+    return np.concatenate([np.flatnonzero(characters[at : at + _PIECE] == _NEWLINE) + at for at in pieces])
 
 
 def _place(file: io.BufferedReader | gzip.GzipFile) -> int:
@@ -135,7 +193,7 @@ def json_row(line: bytes) -> dict[str, object] | Unreadable:
     """The object that a line is."""
     try:
         row = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         row = _lenient(line)
     if isinstance(row, dict):
         return row

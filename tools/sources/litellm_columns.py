@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from store.model.usage import NONE
-from store.model.usage_batch import Tags, Text, UsageBatch
+from store.model.usage_batch import CodedTags, Tags, Text, UsageBatch
 from tools.sources import dimensions
 from tools.sources.deliveries import Plain
+from tools.sources.lines import Block
 from tools.sources.litellm_table import CALLER, DETAILS, GUARD, HINT_COUNTS, HINTS, HOUR, USAGE, LiteLLMTable
 from tools.sources.litellm_words import OPERATIONS, break_kind, plain, provider_and_model
 from tools.sources.shapes import Kind, Misfit, Shape
@@ -68,20 +69,21 @@ class LiteLLMColumns:
                 raise Misfit(path)
         self._shape = Shape({**_READ, **dict.fromkeys(sorted(paths), Kind.TEXT)})
 
-    def read(self, lines: Sequence[bytes], observed_us: int) -> Plain:
-        """The plain ones of the lines as a batch, in their order."""
-        columns, fit, others = self._shape.columns(lines)
+    def read(self, block: Block, observed_us: int) -> Plain:
+        """The plain lines as a batch, in their order, and the others."""
+        columns, fit = self._shape.columns(block)
         table = LiteLLMTable(columns)
-        tags = _RequestTags(table.column("request_tags"))
+        tags = _RequestTags(table)
         texts = self._texts(table, tags)
         numbers = _numbers(table, observed_us)
         # Calls that did not simply work have more to tell.
         table.bad |= table.equal("status", "failure") | table.equal(f"{GUARD}.status", "refused")
         batch = UsageBatch(rows=table.rows, texts=texts, numbers=numbers, tags=tags.rows())
-        if table.bad.any():
-            others = others + [fit[at] for at in np.flatnonzero(table.bad).tolist()]
-            batch = _kept(batch, ~table.bad)
-        return Plain(batch, others)
+        if len(fit) == block.rows and not table.bad.any():
+            return Plain(batch, [])
+        plain = np.zeros(block.rows, dtype=np.bool_)
+        plain[fit] = ~table.bad
+        return Plain(_kept(batch, ~table.bad), [block.line(number) for number in np.flatnonzero(~plain).tolist()])
 
     def _texts(self, table: LiteLLMTable, tags: "_RequestTags") -> dict[str, Text]:
         texts: dict[str, Text] = {"source": self._name, "record_id": table.ids()}
@@ -119,21 +121,19 @@ class LiteLLMColumns:
 class _RequestTags:
     """The tags of all rows; many rows have the same ones."""
 
-    def __init__(self, column: pa.Array | None) -> None:
-        known: dict[tuple[str, ...], int] = {}
-        listed = () if column is None else column.to_pylist()
-        self._at = np.array([known.setdefault(tuple(row or ()), len(known)) for row in listed], dtype=np.int64)
-        self._maps = [dimensions.request_tags(list(row)) for row in known]
+    def __init__(self, table: LiteLLMTable) -> None:
+        self._codes, listed = table.lists("request_tags")
+        self._maps = [dimensions.request_tags(tags) for tags in listed]
 
     def column(self, name: str) -> pa.Array | None:
         """What each row's tag of that name says."""
         found = [row.get(name) for row in self._maps]
-        return pa.array(found, pa.string()).take(pa.array(self._at)) if any(found) else None
+        return pa.array(found, pa.string()).take(pa.array(self._codes)) if any(found) else None
 
-    def rows(self) -> list[Tags] | None:
+    def rows(self) -> CodedTags | None:
         """Each row's tags, sorted."""
         found: list[Tags] = [tuple(sorted(row.items())) for row in self._maps]
-        return [found[at] for at in self._at.tolist()] if any(found) else None
+        return CodedTags(self._codes, found) if any(found) else None
 
 
 def _numbers(table: LiteLLMTable, observed_us: int) -> dict[str, int | npt.NDArray[np.int64]]:
@@ -155,10 +155,9 @@ def _each(say: Callable[[str, str], str], one: Text, other: Text = NONE) -> Text
 
 
 def _kept(batch: UsageBatch, keep: Mask) -> UsageBatch:
-    rows = np.flatnonzero(keep).tolist()
     return UsageBatch(
-        rows=len(rows),
+        rows=int(np.count_nonzero(keep)),
         texts={name: kept(text, keep) for name, text in batch.texts.items()},
         numbers={name: n if isinstance(n, int) else n[keep] for name, n in batch.numbers.items()},
-        tags=None if batch.tags is None else [batch.tags[at] for at in rows],
+        tags=CodedTags(batch.tags.codes[keep], batch.tags.values) if isinstance(batch.tags, CodedTags) else None,
     )

@@ -16,6 +16,7 @@ DETAILS, HOUR = f"{USAGE}.prompt_tokens_details", "ephemeral_1h_input_tokens"
 HINTS = ("region", "finish_reason", "prompt_hash", "prefix_hash", "prefix_break_kind")
 HINT_COUNTS = ("attempt", "prompt_chars", "completion_chars", "n_tools", "prefix_tokens", "prefix_break_at")
 
+_SEPARATOR = "\x1f"
 _EARLIEST_US = 1_420_070_400 * 10**6
 _Ints = npt.NDArray[np.int64]
 
@@ -80,6 +81,17 @@ class LiteLLMTable:
     def hint_count(self, name: str) -> _Ints:
         """A hint that is a count, 0 where nobody gives it."""
         return integers(self.hinted(name), self.rows)
+
+    def lists(self, path: str) -> tuple[npt.NDArray[np.int32], list[list[str]]]:
+        """Lists of texts, as codes and the lists that they stand for; one that holds the separator is not plain."""
+        column = self.column(path)
+        if column is None:
+            return np.zeros(self.rows, dtype=np.int32), [[]]
+        whole = pc.binary_join(column, _SEPARATOR).fill_null("")
+        between = np.maximum(pc.list_value_length(column).fill_null(0).to_numpy(), 1) - 1
+        self.bad |= pc.count_substring(whole, _SEPARATOR).to_numpy() != between
+        encoded = whole.dictionary_encode()
+        return encoded.indices.to_numpy(), [one.split(_SEPARATOR) for one in encoded.dictionary.to_pylist()]
 
     def equal(self, path: str, value: str) -> Mask:
         """Where a path has that value."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from store.model.ports import Clock
 from store.model.usage import NONE, UsageRecord
-from tools.sources.buckets import bucket_id, least_requests, span_of, tags_of
+from tools.sources.buckets import billed_in, bucket_id, least_requests, span_of, tags_of
 from tools.sources.documents import Broken, DocumentSource, Object, Skipped, listed
-from tools.sources.fields import Faulty, amount, optional_count, text
+from tools.sources.fields import Faulty, optional_count, text
 from tools.sources.responses import openai_response, record_of_response, shown
 from tools.sources.tokens import of_all_input
 
@@ -105,8 +105,7 @@ def _cost(row: Object, source: str, observed_us: int) -> UsageRecord:
     money = row["amount"]
     if not isinstance(money, dict):
         raise Faulty("amount is not an object of value and currency")
-    if text(money.get("currency")).lower() not in ("usd", NONE):
-        raise Faulty("the costs are in another currency than USD, for which there is no dated rate")
+    billed, foreign = billed_in(money.get("currency"), money.get("value"), "amount")
     item = text(row.get("line_item"))
     return UsageRecord(
         record_id=bucket_id(source, "cost", occurred, seconds, *(row.get(name) for name in _COST_GROUPS)),
@@ -119,8 +118,8 @@ def _cost(row: Object, source: str, observed_us: int) -> UsageRecord:
         operation="cost_report",
         period_seconds=seconds,
         api_key_id=text(row.get("api_key_id")),
-        tags=tags_of([(name, row.get(name)) for name in ("project_id", "line_item")]),
-        billed_nanos=amount(money.get("value"), "amount"),
+        tags=tags_of([*((name, row.get(name)) for name in ("project_id", "line_item")), *foreign]),
+        billed_nanos=billed,
     )
 
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry: OTLP/JSON exports of traces and logs. Spans of model calls, and the events of coding agents.
+"""OpenTelemetry: OTLP/JSON exports of traces and logs. Spans of model calls, agents and tools; coding agents' events.
 
 Source: opentelemetry-proto (JSON mapping); the names of attributes are in tools.sources.otel_spans and coding_agents.
 Grade: claimed, because whoever holds the exporter's endpoint can write what it likes.
@@ -11,9 +11,9 @@ from typing import NamedTuple
 from store.model.ports import Clock
 from store.model.usage import BillingMode, UsageRecord
 from tools.sources.coding_agents import record_of_event
-from tools.sources.documents import Broken, DocumentSource, Object, Skipped, listed
+from tools.sources.documents import Broken, DocumentSource, Object, Skipped, Traced, listed
 from tools.sources.fields import Faulty
-from tools.sources.otel_spans import record_of_span
+from tools.sources.steps import traced
 
 
 class _Signal(NamedTuple):
@@ -72,12 +72,13 @@ def _rows_of(group: Object, signal: _Signal) -> Iterator[Object | Broken]:
                     yield {**row, "kind": signal.rows, "resource": resource if isinstance(resource, dict) else {}}
 
 
-def _record(row: Object, source: str, observed_us: int, *, billing_mode: BillingMode) -> UsageRecord | Skipped:
+def _record(row: Object, source: str, observed_us: int, *, billing_mode: BillingMode) -> UsageRecord | Skipped | Traced:
     if row["kind"] == "metrics":
         return Skipped("metrics: they repeat what spans and events say")
     flat = {**row, "attributes": _flat(row), "resource": _flat(row["resource"])}
     if row["kind"] == "spans":
-        return record_of_span(flat, source, observed_us)
+        span, usage = traced(flat, source, observed_us)
+        return usage if span is None else Traced(span, usage)
     return record_of_event(flat, source, observed_us, billing_mode)
 
 

@@ -4,7 +4,9 @@ Source: open-telemetry/semantic-conventions-genai; openinference semantic conven
 `input_tokens` counts all input: cached and written tokens are parts of it. Reasoning is a part of the output.
 """
 
-from store.model.usage import NONE, Status, UsageRecord
+from typing import Literal
+
+from store.model.usage import NONE, UsageRecord
 from tools.sources.documents import Object, Skipped, first
 from tools.sources.fields import Faulty, count, moment, number, text
 from tools.sources.tokens import Tokens, of_all_input
@@ -97,7 +99,7 @@ def record_of_span(span: Object, source: str, observed_us: int) -> UsageRecord |
     if answered == NONE:
         raise Faulty("the span names no model")
     ended = nanoseconds(span.get("endTimeUnixNano"), "endTimeUnixNano")
-    status, code = _status(span, found)
+    status, code = status_of(span, found)
     tokens = _tokens(found)
     return UsageRecord(
         record_id=_identity(span, found),
@@ -183,7 +185,8 @@ def _operation(named: str, found: Object) -> str:
     return _OPERATIONS.get(named, named)
 
 
-def _status(span: Object, found: Object) -> tuple[Status, int]:
+def status_of(span: Object, found: Object) -> tuple[Literal["ok", "error"], int]:
+    """Whether it failed, and the HTTP status where one is named."""
     status = _object(span.get("status"))
     failed = status.get("code") in (2, "STATUS_CODE_ERROR") or found.get("error.type") is not None
     if not failed:

@@ -115,6 +115,8 @@ def _spans(scope: Any) -> Object:
             {
                 "traceId": span.trace_id.hex(),
                 "spanId": span.span_id.hex(),
+                "parentSpanId": span.parent_span_id.hex(),
+                "name": span.name,
                 "startTimeUnixNano": span.start_time_unix_nano,
                 "endTimeUnixNano": span.end_time_unix_nano,
                 "attributes": _attributes(span),

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from store.errors import BadInput
 from store.model.ports import Clock
+from store.model.span import SourceRow
 from store.model.statement import Said, Statement
 from store.model.usage import Quarantined, UsageRecord, Window, to_us
 from tools.http import Answer, Host, NoAnswer
@@ -70,7 +71,7 @@ class Pulled(NamedTuple):
     `statements`: the periods of which these are all rows, None where the rows are single calls.
     """
 
-    rows: list[UsageRecord | Quarantined]
+    rows: list[SourceRow]
     cursor: PullCursor | None
     statements: list[Statement] | None = None
 
@@ -81,7 +82,7 @@ class Pulled(NamedTuple):
         for row in self.rows:
             if isinstance(row, Quarantined):
                 yield row
-            else:
+            elif isinstance(row, UsageRecord):
                 yield spans[row.occurred_us, row.occurred_us + row.period_seconds * 10**6], row
 
 

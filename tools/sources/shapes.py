@@ -1,19 +1,22 @@
 """Typed reading of the JSON paths that a source reads: many lines at once into one Arrow column for each path.
 
-Lines go by the block through Arrow's reader. A block with any line that is not as plain as expected goes line by line
-through msgspec, and a line whose values have other types than those expected is left to the source's own row-by-row
-reading, which judges it. So a shape decides nothing: it only says which lines are plain.
+Lines go by the block through Arrow's reader. If any line of a block is not as plain as expected, msgspec says which
+ones are, and only they go through the reader; a line whose values have other types than those expected is left to the
+source's own row-by-row reading, which judges it. So a shape decides nothing: it only says which lines are plain.
 """
 
-import io
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from enum import Enum
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
+
+from tools.sources.lines import Block
 
 _LINES = 4_096
 _MOST_CHARACTERS = 512
@@ -63,40 +66,52 @@ class Shape:
             if at.setdefault(last, kind) is not kind:
                 raise Misfit(path)
         self._tree = tree
-        self._full = self._lean = _parsing(tree, None)
-        self._seen: frozenset[str] = frozenset()
-        """Paths that led to a value, and those that led to an object on the way to one."""
+        self._full = _parsing(tree, None)
+        self._lean: tuple[frozenset[str], pj.ParseOptions] = frozenset(), self._full
+        """Paths that led to a value, and those that led to an object on the way to one; and how to read only those."""
         self._decode = msgspec.json.Decoder(_msgspec_type(tree)).decode
-        self._schema = pa.schema([(path, _flat(kind)) for path, kind in paths.items()])
 
-    def columns(self, lines: Sequence[bytes]) -> tuple[pa.Table, list[bytes], list[bytes]]:
-        """(a column for each path that any line has, the lines that fit, in order, the others)."""
-        fit: list[bytes] = []
-        others: list[bytes] = []
-        tables: list[pa.Table] = []
-        for start in range(0, len(lines), _LINES):
-            part = lines[start : start + _LINES]
-            table = self._block(part)
-            if table is None:
-                table, part = self._line_by_line(part, others)
-            tables.append(table)
-            fit += part
-        whole = pa.concat_tables(tables, promote_options="default") if tables else self._schema.empty_table()
-        return whole, fit, others
+    def columns(self, block: Block) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """(a column for each path that any line has, which line each of its rows is); the other lines do not fit.
 
-    def _block(self, lines: Sequence[bytes]) -> pa.Table | None:
+        Several threads may ask at once.
+        """
+        table = self._all(block)
+        if table is not None:
+            return table, np.arange(block.rows)
+        # An odd line spoils the block: the lines that fit are found one by one, and go through the reader without it.
+        fit = np.array([number for number, line in enumerate(block.lines()) if self._fits(line)], dtype=np.int64)
+        parts = [fit[start : start + _LINES] for start in range(0, len(fit), _LINES)]
+        sifted = [(part, self._all(block.only(part.tolist()))) for part in parts]
+        # Even then the reader refuses a name that comes twice in an object.
+        tables = [table for _, table in sifted if table is not None]
+        if not tables:
+            return pa.table({}), np.empty(0, dtype=np.int64)
+        lines = np.concatenate([part for part, table in sifted if table is not None])
+        return pa.concat_tables(tables, promote_options="default"), lines
+
+    def _fits(self, line: bytes) -> bool:
+        if not _is_utf8(line):
+            return False
+        try:
+            self._decode(line)
+        except (msgspec.MsgspecError, RecursionError):
+            return False
+        return True
+
+    def _all(self, block: Block) -> pa.Table | None:
         """The columns of lines that are all plain, or None."""
-        block = b"\n".join(lines)
         # One object a line, and no text that a database cannot store.
-        if block.count(b"}\n{") != len(lines) - 1 or not (block.isascii() or _is_utf8(block)):
+        if not (_is_one_object_a_line(block) and _is_utf8(block.data)):
             return None
-        nested, paths = _parsed(block, self._lean), self._seen & self._paths.keys()
+        seen, lean = self._lean
+        nested, paths = _parsed(block.data, lean), seen & self._paths.keys()
         if nested is None or not paths:
-            nested, paths = _parsed(block, self._full), frozenset(self._paths)
-        if nested is None or nested.num_rows != len(lines):
+            nested, paths = _parsed(block.data, self._full), frozenset(self._paths)
+        if nested is None or nested.num_rows != block.rows:
             return None
         found = {path: _at(nested, path, self._paths[path]) for path in paths}
-        given = {path: column for path, column in found.items() if column.null_count < len(lines)}
+        given = {path: column for path, column in found.items() if column.null_count < block.rows}
         self._learn(given.keys() | set(_objects(nested)))
         return pa.table(given) if given and all(map(_is_plain, given.values())) else None
 
@@ -106,22 +121,9 @@ class Shape:
         What does come where null is expected, value or object, is refused by the reader, and all is read again as
         declared.
         """
-        if not given <= self._seen:
-            self._seen |= given
-            self._lean = _parsing(self._tree, self._seen)
-
-    def _line_by_line(self, lines: Sequence[bytes], others: list[bytes]) -> tuple[pa.Table, list[bytes]]:
-        rows, fit = [], []
-        for line in lines:
-            try:
-                rows.append(msgspec.to_builtins(self._decode(line)))
-            except (msgspec.MsgspecError, RecursionError):
-                others.append(line)
-            else:
-                fit.append(line)
-        columns = [[_inside(row, path, kind) for row in rows] for path, kind in self._paths.items()]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        return pa.table(arrays, schema=self._schema), fit
+        seen, _ = self._lean
+        if not given <= seen:
+            self._lean = seen | given, _parsing(self._tree, seen | given)
 
 
 def _parsing(tree: Mapping[str, Any], seen: Set[str] | None) -> pj.ParseOptions:
@@ -132,10 +134,10 @@ def _parsing(tree: Mapping[str, Any], seen: Set[str] | None) -> pj.ParseOptions:
     )
 
 
-def _parsed(block: bytes, parsing: pj.ParseOptions) -> pa.Table | None:
+def _parsed(block: bytearray, parsing: pj.ParseOptions) -> pa.Table | None:
     reading = pj.ReadOptions(use_threads=False, block_size=len(block) + 1)
     try:
-        return pj.read_json(io.BytesIO(block), read_options=reading, parse_options=parsing)
+        return pj.read_json(pa.BufferReader(pa.py_buffer(block)), read_options=reading, parse_options=parsing)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
 
@@ -171,16 +173,20 @@ def _msgspec_type(tree: Mapping[str, Any]) -> Any:
     return msgspec.defstruct("Shape", fields, gc=False, omit_defaults=True, rename=rename)
 
 
-def _is_utf8(block: bytes) -> bool:
+def _is_one_object_a_line(block: Block) -> bool:
+    characters = np.frombuffer(block.data, dtype=np.uint8)
+    starts = np.concatenate(([0], block.ends[:-1] + 1))
+    return bool((characters[starts] == ord("{")).all() and (characters[block.ends - 1] == ord("}")).all())
+
+
+def _is_utf8(text: bytes | bytearray) -> bool:
+    if text.isascii():
+        return True
     try:
-        block.decode()
+        text.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _flat(kind: Kind) -> pa.DataType:
-    return pa.string() if kind is Kind.CHOICES else kind.value[0]
 
 
 def _at(table: pa.Table, path: str, kind: Kind) -> pa.ChunkedArray:
@@ -198,18 +204,8 @@ def _is_plain(column: pa.ChunkedArray) -> bool:
     if column.null_count == len(column):
         return True
     if column.type == pa.string():
-        return bool(pc.max(pc.binary_length(column)).as_py() <= _MOST_CHARACTERS)
+        return any(pc.max(length(column)).as_py() <= _MOST_CHARACTERS for length in (pc.binary_length, pc.utf8_length))
     if column.type == pa.int64():
         ends = pc.min_max(column).as_py()
         return bool(ends["min"] >= 0 and ends["max"] <= _MOST_COUNT)
     return True
-
-
-def _inside(row: Any, path: str, kind: Kind) -> Any:
-    for name in path.split("."):
-        if not isinstance(row, dict):
-            return None
-        row = row.get(name)
-    if kind is Kind.CHOICES:
-        return row[0].get("finish_reason") if row else None
-    return row

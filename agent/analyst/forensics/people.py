@@ -31,7 +31,7 @@ def look_at_people(
             said.append(f"{count:,.1f} {name} an hour (before {earlier:,.1f})")
         if count > 0 and earlier > 0:
             data[f"{name}_ratio"] = count / earlier
-    data |= _dearest(mine, usual)
+    data |= _dearest(mine, usual, [Calls([table]) for table in before])
     if not data:
         return None
     if "end_user_share_now" in data:
@@ -58,7 +58,11 @@ def _per_hour(tables: Sequence[RecordTable], column: str) -> float:
     return distinct / hours if hours else 0.0
 
 
-def _dearest(now: Calls, before: Calls) -> dict[str, Datum]:
+def _dearest(now: Calls, before: Calls, windows: Sequence[Calls]) -> dict[str, Datum]:
+    """The dearest user's share of the spend, and by how much it passes that of any user in any window before.
+
+    Where few are about, somebody always takes a large share: that it is another one each time is no rise.
+    """
     users = now.text("end_user")
     if not now.rows or not users.known().any():
         return {}
@@ -70,8 +74,16 @@ def _dearest(now: Calls, before: Calls) -> dict[str, Datum]:
         earlier = before.text("end_user")
         old = _cost_by(earlier, before)
         was = share(old[earlier.values.index(name)] if name in earlier.values else 0.0, old.sum())
-        found |= {"end_user_share_before": was, "end_user_share_rise": part - was}
+        most = max(was, *(_dearest_share(window) for window in windows))
+        found |= {"end_user_share_before": was, "end_user_share_rise": part - most}
     return found
+
+
+def _dearest_share(calls: Calls) -> float:
+    if not calls.rows:
+        return 0.0
+    cost = _cost_by(calls.text("end_user"), calls)
+    return share(cost.max(), calls.number("cost_nanos").sum())
 
 
 def _cost_by(column: Coded, calls: Calls) -> Floats:

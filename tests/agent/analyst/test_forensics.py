@@ -63,6 +63,19 @@ def test_without_sessions_or_calls_there_is_no_note() -> None:
     assert look_at_people(table([]), []) is None
 
 
+def test_where_few_are_about_somebody_always_takes_a_large_share() -> None:
+    """Half of the spend by another one of two than last week is no rise; of one of a hundred it is."""
+    crowd = [record._replace(end_user=f"u{i}") for i, record in enumerate(some(100))]
+    now = [record._replace(end_user="ann" if i < 60 else f"u{i}") for i, record in enumerate(some(100))]
+    pair = [record._replace(end_user="bob" if i < 60 else "eve") for i, record in enumerate(some(100))]
+    among_two, among_many = look_at_people(table(now), [table(pair)]), look_at_people(table(now), [table(crowd)])
+    assert among_two is not None
+    assert among_many is not None
+    assert among_two.data["end_user_share_before"] == among_many.data["end_user_share_before"] == 0
+    assert abs(float(among_two.data["end_user_share_rise"] or 0)) < 0.1
+    assert float(among_many.data["end_user_share_rise"] or 0) > 0.5
+
+
 def test_calls_that_our_remedy_refused_are_no_failures() -> None:
     """A rate limit of ours must not look like a retry storm."""
     refused = [r._replace(record_id=f"{r.record_id}-r", status="refused", status_code=429) for r in some(40)]

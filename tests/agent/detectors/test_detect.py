@@ -5,7 +5,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from agent.detectors.detect import detect
+from agent.detectors.detect import DETECTORS, Judge, detect
+from agent.detectors.series import fold, joined
 from agent.detectors.settings import DetectorSettings
 from evals.series import INCIDENTS, START, Kind, Series, make_cube, make_series
 from store.model.incident import Spike
@@ -181,3 +182,24 @@ def test_nothing_gives_nothing() -> None:
     assert detect(none, until=cube.window.end, settings=DetectorSettings(group_bys=((), ("app",)))) == []
     assert detect(cube, until=START, settings=BY_APP) == []
     assert detect(cube, until=START + timedelta(minutes=30), settings=BY_APP) == []
+
+
+@pytest.mark.parametrize("judge", [judge for _, judge in DETECTORS], ids=[signal for signal, _ in DETECTORS])
+def test_group_bys_judged_together_are_judged_as_each_alone(judge: Judge) -> None:
+    """To the last bit; a young series beside old ones among them."""
+    kinds: tuple[Kind, ...] = ("spike", "level_shift", "cache_drop", "new_series", "unit_cost", "sparse")
+    dims = ("team", "app")
+    cube = make_cube({(f"team{i % 2}", f"app{i}"): make_series(kind, 70 + i) for i, kind in enumerate(kinds)}, dims)
+    leaves = fold(cube, until=cube.window.end, dims=dims)
+    sets = [leaves.by(group_by) for group_by in ((), ("team",), ("app",), dims)]
+    start = sets[0].buckets - 7 * 24
+    together, begin, judged = judge(joined(sets), start=start, settings=BY_APP), 0, 0
+    for one in sets:
+        alone = judge(one, start=start, settings=BY_APP)
+        mine = np.flatnonzero((together.rows >= begin) & (together.rows < begin + len(one.usd)))
+        assert (together.rows[mine] - begin).tolist() == alone.rows.tolist()
+        np.testing.assert_array_equal(together.ratio[:, mine], alone.ratio)
+        np.testing.assert_array_equal(together.baseline[mine], alone.baseline)
+        np.testing.assert_array_equal(together.hot[mine], alone.hot)
+        begin, judged = begin + len(one.usd), judged + len(alone.rows)
+    assert judged

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,7 +38,9 @@ from agent.entrypoints.keeper import Keeper
 from agent.entrypoints.receiver import build_receiver, receiver_of
 from agent.settings import IntakeSettings, Settings
 from agent.steps.collect import take_in
+from store.model.span import SourceRow
 from store.model.usage import Intake, Quarantined, UsageRecord, Window
+from tests.agent.entrypoints.traced_run import traced_run
 from tests.servers.serving import serving
 from tools.sources.otel import open_otlp
 from tools.sources.settings import OtlpSettings
@@ -199,6 +202,22 @@ def test_both_encodings_end_in_equal_records(here: Here) -> None:
     assert here.seen == [Intake(accepted=3), Intake(duplicate=3)]
 
 
+def test_agents_and_tools_become_traces(here: Here) -> None:
+    """A run of both conventions: every span once, below its parent, and each model call names its record."""
+    run = traced_run(NOW - timedelta(minutes=1))
+    for _ in range(2):
+        assert here.send(run.body).content == b""
+    spans = here.bursar.warehouse.spans(EVER, limit=99)
+    assert Counter(one.kind for one in spans) == run.kinds
+    by_id = {one.span_id: one for one in spans}
+    above = Counter((one.kind, by_id[one.parent_id].name) for one in spans if one.parent_id in by_id)
+    assert above == {("tool", "triage"): 3, ("tool", "writer"): 3, ("llm", "search"): 3, ("llm", "fetch"): 3}
+    assert Counter(one.status for one in spans if one.kind == "tool") == {"ok": 4, "error": 2}
+    known = set(here.bursar.warehouse.records(EVER).column("record_id").tolist())
+    assert {one.record_id for one in spans if one.kind == "llm"} == known
+    assert here.seen == [Intake(accepted=6), Intake(duplicate=6)]
+
+
 def _hex(text: str) -> str:
     return base64.b64decode(text).hex()
 
@@ -291,15 +310,15 @@ class Blocked(NamedTuple):
 
     url: str
     let_go: threading.Event
-    kept: list[UsageRecord | Quarantined]
+    kept: list[SourceRow]
     stop: Callable[[], None]
 
 
 @pytest.fixture
 def blocked() -> Iterator[Blocked]:
-    let_go, kept = threading.Event(), list[UsageRecord | Quarantined]()
+    let_go, kept = threading.Event(), list[SourceRow]()
 
-    def keep(rows: list[UsageRecord | Quarantined]) -> Intake:
+    def keep(rows: list[SourceRow]) -> Intake:
         assert let_go.wait(30)
         kept.extend(rows)
         return Intake(accepted=len(rows))
@@ -324,14 +343,15 @@ def test_a_busy_warehouse_keeps_nobody_waiting(blocked: Blocked) -> None:
     assert "too much waits" in Status.FromString(answers[2].content).message
     blocked.let_go.set()
     blocked.stop()
-    assert len(blocked.kept) == 1, "the first was begun; the second was dropped; the third never came in"
+    calls = [row for row in blocked.kept if isinstance(row, UsageRecord)]
+    assert len(calls) == 1, "the first was begun; the second was dropped; the third never came in"
 
 
 def test_groups_are_kept_together_and_each_hears_of_its_fate() -> None:
     """Many small requests are one write; an error reaches every sender of the group, and the next group is kept."""
     begun, let_go, groups = threading.Event(), threading.Event(), list[int]()
 
-    def keep(rows: list[UsageRecord | Quarantined]) -> Intake:
+    def keep(rows: list[SourceRow]) -> Intake:
         begun.set()
         assert let_go.wait(30)
         groups.append(len(rows))
@@ -353,9 +373,9 @@ def test_groups_are_kept_together_and_each_hears_of_its_fate() -> None:
 
 def test_what_waits_is_kept_before_the_end() -> None:
     """Closing keeps what was handed over."""
-    kept: list[UsageRecord | Quarantined] = []
+    kept: list[SourceRow] = []
 
-    def keep(rows: list[UsageRecord | Quarantined]) -> Intake:
+    def keep(rows: list[SourceRow]) -> Intake:
         kept.extend(rows)
         return Intake()
 

@@ -156,11 +156,28 @@ def test_what_cannot_be_asked_is_said(desk: Desk, words: list[str], code: int, w
     assert desk.standing() == ("kept", "applied")
 
 
-def test_where_two_people_must_decide_one_cannot_extend(desk: Desk) -> None:
-    """The quorum of the plan holds for its extension too."""
-    desk.bring_to("kept", quorum=2)
-    code, says = desk.run("extend", "rem-1", "--for-good", "--as", "ann", "--yes")
-    assert (code, "It takes 2 people" in says) == (1, True)
+def test_where_two_people_must_decide_two_must_extend(desk: Desk) -> None:
+    """The quorum of the plan holds for its extension too; one and the same person counts once."""
+    ends = desk.bring_to("kept", quorum=2)
+    until = ["--until", iso(ends + timedelta(hours=6))]
+    for _ in range(2):
+        code, says = desk.run("extend", "rem-1", *until, "--as", "ann", "--yes")
+        assert (code, "Counted: 1 of 2" in says) == (0, True)
+    assert desk.standing() == ("kept", "applied")
+    code, says = desk.run("extend", "rem-1", *until, "--as", "ben", "--yes")
+    assert (code, "Extended by ann, ben until" in says, desk.standing()) == (0, True, ("kept", "extended"))
+
+
+def test_one_person_may_settle_what_two_approved(desk: Desk) -> None:
+    """What is gone at the gateway is a fact; keeping what stands there for good is a decision of two."""
+    desk.bring_to("paging", outcome="revert_failed", quorum=2)
+    stands(desk)
+    code, says = desk.run("resolve", "rem-1", "--as", "ann", "--keep", "--yes")
+    assert (code, "It takes 2 people to keep it" in says) == (1, True)
+    desk.proxy.teams.clear()
+    desk.proxy.add_team("search")
+    assert desk.run("resolve", "rem-1", "--as", "ann", "--yes")[0] == 0
+    assert desk.standing() == ("closed", "returned")
 
 
 def test_what_is_gone_is_settled_as_returned(desk: Desk) -> None:

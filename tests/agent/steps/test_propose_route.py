@@ -1,12 +1,13 @@
 """With several gateways every draft meets the one that it is for, and its proposal names it."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pytest
 
+from agent.savings import Record
 from agent.steps.propose import propose
 from playbooks.registry import PLAYBOOKS
-from store.model.ports import GatewayReader
+from store.model.ports import Capabilities, GatewayReader
 from store.model.prices import PriceKey, PriceTable
 from store.model.remedy import Action, Proposal
 from store.usage.duckdb import DuckDBWarehouse, open_duckdb
@@ -22,6 +23,14 @@ class Named(LookedAt):
     def __init__(self, name: str, held: int) -> None:
         super().__init__({"max_calls": held})
         self.name = name
+
+
+class Patient(Named):
+    """A gateway at which nothing takes effect until people take it up."""
+
+    def capabilities(self) -> Capabilities:
+        """They are given two weeks."""
+        return super().capabilities().model_copy(update={"patience_seconds": 14 * 86_400})
 
 
 FIRST, SECOND = Named("first", 500), Named("second", 700)
@@ -40,7 +49,9 @@ def _prices(_: Collection[PriceKey]) -> PriceTable:
     return PRICES
 
 
-def proposed(warehouse: DuckDBWarehouse, takers: dict[str, GatewayReader]) -> dict[str, Proposal]:
+def proposed(
+    warehouse: DuckDBWarehouse, takers: dict[str, GatewayReader], records: Mapping[str, Record] | None = None
+) -> dict[str, Proposal]:
     """By playbook; `takers`: which gateway takes which kind."""
 
     def route(actions: Sequence[Action]) -> GatewayReader | None:
@@ -57,6 +68,7 @@ def proposed(warehouse: DuckDBWarehouse, takers: dict[str, GatewayReader]) -> di
         never_touch=(),
         now=NOW,
         route=route,
+        track_records=records,
     )
     return {one.playbook: one for one in made}
 
@@ -74,3 +86,23 @@ def test_what_no_gateway_takes_is_not_proposed_and_is_said(warehouse: DuckDBWare
     assert list(made) == ["notify"]
     assert "session_cap (no configured gateway takes it)" in made["notify"].quality_note
     assert made["notify"].gateway == "first"
+
+
+def test_what_came_of_earlier_estimates_lowers_what_is_believed(warehouse: DuckDBWarehouse) -> None:
+    """The confidence, and with it the rank; the plan says so. Another playbook's record is not its own."""
+    takers: dict[str, GatewayReader] = {"set_session_cap": FIRST}
+    fresh = proposed(warehouse, takers)
+    seasoned = proposed(warehouse, takers, {"session_cap": Record(judged=3, came_true=0.0)})
+    cap, before = seasoned["session_cap"], fresh["session_cap"]
+    assert cap.confidence == pytest.approx(before.confidence / 2)
+    assert cap.rank < before.rank
+    assert cap.saving.assumption.endswith("earlier estimates of this playbook came true to 0% (remedies: 3)")
+    assert cap.saving.mid == before.saving.mid
+    assert proposed(warehouse, takers, {"rate_limit": Record(judged=3, came_true=0.0)}) == fresh
+
+
+def test_what_waits_for_people_waits_longer(warehouse: DuckDBWarehouse) -> None:
+    """A day is enough for a limit, and not for people to merge."""
+    assert proposed(warehouse, {"set_session_cap": FIRST})["session_cap"].lease_seconds == 86_400
+    patient = proposed(warehouse, {"set_session_cap": Patient("host", 500)})
+    assert patient["session_cap"].lease_seconds == 14 * 86_400

@@ -169,8 +169,8 @@ def claimed(ledger: Ledger) -> tuple[Claim, Remedy]:
     return claimed
 
 
-def walked_to(ledger: Ledger, state: str) -> None:
-    filed(ledger, verdict="apply")
+def walked_to(ledger: Ledger, state: str, *, quorum: int = 1) -> None:
+    filed(ledger, verdict="apply", quorum=quorum)
     claim, remedy = claimed(ledger)
     assert ledger.intend(claim, an_application(a_proposal(), claim), moved(remedy, state="applying"))
     after = moved(remedy, state=state, lease_ends_at=T0 + timedelta(days=1))

@@ -36,3 +36,14 @@ def test_a_cut_keeps_every_row_under_its_own_name() -> None:
     assert late.take(late.mask(Scope.of(model="new"))).total("cost_nanos") == 4
     assert late.take(late.mask(Scope.of(model="old"))).total("cost_nanos") == 2
     assert late.take(late.mask(Scope.of(model="none"))).rows == 0
+
+
+def test_summed_over_a_dimension_nothing_is_lost() -> None:
+    """Rows that differ in the dropped dimension only become one; no dimension at all leaves a row per bucket."""
+    both = cube()._replace(bucket=np.full(3, int(START.timestamp()), dtype=np.int64))
+    by_model = both.over(("model",))
+    assert by_model.codes["model"].tolist() == [0, 1]
+    assert by_model.measures["cost_nanos"].tolist() == [4, 3]
+    assert by_model.codes.keys() == by_model.values.keys() == {"model"}
+    assert both.over(()).measures["cost_nanos"].tolist() == [7]
+    assert cube().take(np.zeros(3, dtype=np.bool_)).over(("team",)).rows == 0

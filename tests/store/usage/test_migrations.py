@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from store.errors import BadInput
+from store.model.span import Span
 from store.model.usage import CUBE_DIMENSIONS, CUBE_MEASURES, Intake, UsageRecord
 from store.model.usage_batch import batch_of
 from store.usage.columns import to_arrow
@@ -59,6 +60,22 @@ def test_version_1(tmp_path: Path) -> None:
         assert old.append(rows) == Intake(duplicate=30), "a content of then is another one now"
         old.close()
     fresh.close()
+
+
+def test_version_2(tmp_path: Path) -> None:
+    """A warehouse without traces gets its table; the records stay."""
+    path = tmp_path / "usage.duckdb"
+    old = open_duckdb(path, clock=_clock)
+    old.append([record("r")])
+    old.close()
+    connection = duckdb.connect(str(path))
+    connection.execute("DROP TABLE spans")
+    connection.execute("UPDATE meta SET version = 2")
+    connection.close()
+    new = open_duckdb(path, clock=_clock)
+    new.append_spans([Span("t", "s", "spans", 1, 1, 2, "tool", "search")])
+    assert new.append([record("r")]) == Intake(duplicate=1)
+    new.close()
 
 
 def test_a_newer_one_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from store.model.span import Span
 from store.model.statement import Offer, Statement
 from store.model.usage import Expired, Intake, UsageRecord, Window, to_us
 from store.usage.duckdb import DuckDBWarehouse, open_duckdb
@@ -77,6 +78,18 @@ def test_hourly_cells_go_when_their_own_time_has_come(warehouse: DuckDBWarehouse
     assert len(_by_day(warehouse)) == 50
 
 
+def test_a_late_row_leaves_the_rest_of_its_hour(warehouse: DuckDBWarehouse) -> None:
+    """Even where 5-minute cells are to be kept for a shorter time than the records."""
+    warehouse.append([_call(20 + minute / 1440, f"beside{minute}") for minute in (10, 20)])
+    warehouse.roll_up()
+    before = _by_day(warehouse)
+    _expire(warehouse, records=90, fine=35)
+    warehouse.append([_call(20 + 30 / 1440, "late")])
+    warehouse.roll_up()
+    changed = {day: count - before[day] for day, count in _by_day(warehouse).items() if count != before[day]}
+    assert list(changed.values()) == [1]
+
+
 def test_a_late_row_is_refused_and_counted(warehouse: DuckDBWarehouse) -> None:
     """A row read again and one never seen, both too old: nobody can say which is which, so neither changes a bucket."""
     before = _by_day(warehouse)
@@ -108,6 +121,19 @@ def test_a_snapshot_with_old_rows_brings_the_new_ones(warehouse: DuckDBWarehouse
     _expire(warehouse)
     assert warehouse.load_snapshot(path) == Intake(accepted=1, quarantined=1)
     other.close()
+
+
+def test_spans_go_with_the_records_of_their_time(warehouse: DuckDBWarehouse) -> None:
+    """Spans before the floor are dropped, those after it stay; one that comes again late goes the next time."""
+    call = _call(80, "kept", trace_id="t")
+    warehouse.append([call])
+    ends = to_us(FLOOR) - 1, call.occurred_us
+    spans = [Span("t", f"s{end}", "spans", 1, end - 1, end, "tool", "search") for end in ends]
+    for _ in range(2):
+        warehouse.append_spans(spans)
+        assert warehouse.spans(WHOLE, limit=9) == spans
+        _expire(warehouse)
+        assert warehouse.spans(WHOLE, limit=9) == spans[1:]
 
 
 def test_a_statement_of_old_days_withdraws_nothing_that_was_counted(warehouse: DuckDBWarehouse) -> None:

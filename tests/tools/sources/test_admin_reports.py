@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from agent.steps.collect import take_in
 from store.errors import BadInput
+from store.model.amendment import Amendment
+from store.model.currency import CurrencyRate
 from store.model.usage import Intake, Quarantined, UsageRecord, Window, iso
 from store.prices import PriceBook
 from store.usage.duckdb import open_duckdb
@@ -191,17 +194,26 @@ def test_a_long_context_bucket_keeps_its_tier() -> None:
 
 
 def test_units_that_are_no_tokens_and_other_currencies() -> None:
-    """Images are passed over with a reason; amounts in euro are quarantined, not taken for USD."""
+    """Images are passed over with a reason; amounts in euro stay as they are, and become USD by a dated rate."""
     bucket = {"start_time": 1_763_424_000, "end_time": 1_763_510_400}
     images = {"object": "organization.usage.images.result", "images": 3, "num_model_requests": 1}
     euro = {"object": "organization.costs.result", "amount": {"value": 1.5, "currency": "eur"}}
     source = open_openai(name="openai", clock=at())
     (found,) = source.parse([{"data": [{**bucket, "results": [images, euro]}]}])
-    assert isinstance(found, Quarantined)
-    assert "another currency" in found.reason
+    _in_euro(found, "1.5")
     assert sum(source.skipped.values()) == 1
     day = {"starting_at": "2026-11-18T00:00:00Z", "ending_at": "2026-11-19T00:00:00Z"}
     page = {"data": [{**day, "results": [{"currency": "EUR", "amount": "5"}]}]}
     (found,) = open_anthropic(name="anthropic", clock=at()).parse([page])
+    _in_euro(found, "0.05")
+    wrong = {"data": [{**day, "results": [{"currency": "EUR", "amount": "-5"}]}]}
+    (found,) = open_anthropic(name="anthropic", clock=at()).parse([wrong])
     assert isinstance(found, Quarantined)
-    assert "another currency" in found.reason
+
+
+def _in_euro(found: object, amount: str) -> None:
+    assert isinstance(found, UsageRecord)
+    tags = dict(found.tags)
+    assert (found.billed_nanos, tags["billing_currency"], tags["billed_cost"]) == (None, "EUR", amount)
+    rate = CurrencyRate(currency="EUR", effective_from=datetime(2025, 1, 1, tzinfo=UTC), usd=Decimal("1.25"))
+    assert Amendment((), (rate,)).record(found).billed_nanos == round(float(amount) * 1.25e9)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from store.errors import BadInput
 from store.model.prices import PriceTable
 from store.model.usage import Quarantined, UsageRecord
-from store.model.usage_batch import Delivery, batch_of
+from store.model.usage_batch import DELIVERY_ROWS, Delivery, batch_of
 from store.price_batch import batch_keys, price_batch
 from store.prices import PriceBook, price, price_keys
 from store.usage.columns import coded, from_arrow, to_arrow
@@ -87,7 +88,7 @@ _SECONDS = st.one_of(
     st.sampled_from([None, "2026-11-19T23:59:59Z", -1.0, float("nan")]),
 )
 _USD = st.integers(1, 10**10).map(lambda n: n / 2e10)
-_TAG = st.sampled_from(["app:a", "env:dev", "beta", "session_id:s", "app:(none)"])
+_TAG = st.sampled_from(["app:a", "env:dev", "beta", "session_id:s", "app:(none)", "", "a\x1fb", 3, None])
 _FIELDS = st.fixed_dictionaries(
     {},
     optional={
@@ -122,12 +123,36 @@ def test_columns_and_rows_agree(rows: list[Row], tmp_path_factory: pytest.TempPa
 
 
 def test_lines_of_all_kinds(tmp_path: Path) -> None:
-    """Broken lines, blank ones, carriage returns and foreign places are read as they are row by row."""
+    """Broken lines, blank ones, carriage returns, names given twice and foreign places are read as row by row."""
     path = tmp_path / "usage.jsonl"
     plain = json.dumps(_payload()).encode()
-    path.write_bytes(b"\r\n".join([plain, b"", b"{broken", b"[1]", b"null", plain.replace(b"1_000", b"\xff"), plain]))
+    twice = plain.replace(b"{", b'{"model": "x", ', 1)
+    long = json.dumps(_payload(end_user="\u00e9" * 300), ensure_ascii=False).encode()
+    not_utf8 = plain.replace(b"{", b'{"y": "\xff", ', 1)
+    lines = [plain, b"", b"{broken", b"[1]", b"null", not_utf8, long, plain, twice]
+    path.write_bytes(b"\r\n".join(lines[:-1]))
+    _both_ways(path)
+    path.write_bytes(b"\r\n".join(lines))
     _both_ways(path)
     _both_ways(path, {"app": ["metadata.user_api_key_auth_metadata", "model", "metadata.user_api_key_auth_metadata.x"]})
+
+
+def test_deliveries_are_whole_row_groups(tmp_path: Path) -> None:
+    """Whatever the blocks: plain rows go by exactly as many as the store writes at once, in order, none lost."""
+    path = tmp_path / "usage.jsonl"
+    odd = {5, 70_000, 130_000}
+    with path.open("w") as file:
+        for number in range(130_001):
+            ended = '"2025-11-19T00:00:00Z"' if number in odd else "1763510400.5"
+            file.write(f'{{"id":"call-{number}","endTime":{ended},"prompt_tokens":{number}}}\n')
+    found = list(LiteLLMSource(name="gateway", clock=at()).deliveries([path]))
+    plain = [delivery.batch for delivery in found if delivery.batch.rows > len(odd)]
+    assert [batch.rows for batch in plain] == [DELIVERY_ROWS, 130_001 - len(odd) - DELIVERY_ROWS]
+    tokens = np.concatenate([batch.number("input_uncached") for batch in plain]).tolist()
+    assert tokens == [number for number in range(130_001) if number not in odd]
+    alone = [record for delivery in found if delivery.batch.rows <= len(odd) for record in _records([delivery])[0]]
+    assert sorted(record.input_uncached for record in alone) == sorted(odd)
+    assert found[-1].bytes_read == path.stat().st_size
 
 
 def test_a_list_that_is_no_lines_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from store.model.span import Span
 from store.model.usage import Quarantined, UsageRecord, Window
 from tests.checks.check_source import at
 from tests.servers.serving import serving
@@ -42,8 +43,10 @@ _OBSERVATION: dict[str, Any] = {
 
 
 def _one(**changes: object) -> UsageRecord:
-    (found,) = open_langfuse(name="langfuse", clock=at()).parse([{**_OBSERVATION, **changes}])
+    span, found = open_langfuse(name="langfuse", clock=at()).parse([{**_OBSERVATION, **changes}])
+    assert isinstance(span, Span), span
     assert isinstance(found, UsageRecord), found
+    assert (span.kind, span.name, span.record_id) == ("llm", found.model, found.record_id)
     return found
 
 
@@ -158,7 +161,7 @@ class _PublicApi:
 
 
 def test_the_public_api_page_by_page() -> None:
-    """All generations and embeddings of the window, by cursor; prompts and metadata are not asked for."""
+    """All calls and steps of the window, by cursor; prompts and metadata are not asked for."""
     rows = [{**_OBSERVATION, "id": f"{n:016x}"} for n in range(5)]
     rows += [{**_OBSERVATION, "id": "e", "type": "EMBEDDING"}, {**_OBSERVATION, "id": "s", "type": "SPAN"}]
     rows += [{**_OBSERVATION, "id": "old", "startTime": "2026-11-17T10:00:00.000Z"}]
@@ -169,7 +172,9 @@ def test_the_public_api_page_by_page() -> None:
         puller = pull_langfuse(host=host, public_key="pk-1", secret_key="sk-1", clock=at(), wait=lambda _: None)
         pages = list(puller.pull(Window(start=_START, end=_START + timedelta(days=1))))
     found = [row for page in pages for row in page.rows if isinstance(row, UsageRecord)]
-    assert [len(page.rows) for page in pages] == [2, 2, 1, 1]
+    spans = [row for page in pages for row in page.rows if isinstance(row, Span)]
+    assert [sum(isinstance(row, UsageRecord) for row in page.rows) for page in pages] == [2, 2, 1, 1, 0, 0, 0, 0]
+    assert [row.kind for row in spans] == ["llm"] * 6 + ["step"]
     assert [row.operation for row in found] == ["chat"] * 5 + ["embeddings"]
     assert pages[-1].cursor is None
     assert all("io" not in asked["fields"].split(",") and asked["limit"] == "1000" for asked in server.asked)

@@ -237,6 +237,14 @@ def test_rows_of_the_spend_log(tmp_path: Path) -> None:
     assert found.latency_ms == 1_250
 
 
+@pytest.mark.parametrize("metadata", ["\ud800", "[" * 3_000, "{broken"])
+def test_metadata_that_is_no_json_says_nothing(metadata: str, tmp_path: Path) -> None:
+    """Half a character, text nested without end, an object cut off: the call counts, for nobody."""
+    found = _read(tmp_path, _payload(request_id="chatcmpl-1", spend=0.5, metadata=metadata))
+    assert isinstance(found, UsageRecord)
+    assert (found.team, found.app) == (NONE, NONE)
+
+
 def test_a_json_array_is_told_how_to_become_lines(tmp_path: Path) -> None:
     """An export as one array would not fit in bounded memory."""
     path = tmp_path / "spend.json"
