@@ -4,6 +4,7 @@ from pydantic import Field
 
 from playbooks.estimate import case_of, draft
 from playbooks.normal import normal_spend
+from playbooks.own_hours import own_hours_day
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
 from playbooks.replay.limits import replay_block
 from store.model.incident import Finding
@@ -52,4 +53,5 @@ class BlockKeyPlaybook(Playbook):
             params,
             quality_note="Everything that uses this key stops, the owner's own calls among it.",
             undo_note="The key is unblocked; rotate it first, or the old key answers again.",
+            day=own_hours_day(case.records, case.reference_records, replayed, case.window),
         )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from playbooks.estimate import advice, case_of, draft
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, number, text
+from playbooks.replay.price import input_tokens
 from playbooks.replay.thinking import cache_shares, replay_mended_cache
 from playbooks.targets import limit_target
 from store.model.incident import Finding
@@ -63,7 +64,7 @@ class CacheRepair(Playbook):
             return None
         broken = _where(finding, case.records, case.reference_records)
         body = _body(finding, broken, read)
-        told = advice(self, case, finding, f"{broken.says} {body}", replayed, params)
+        told = advice(self, case, finding, f"{broken.says} {body}", replayed, params, measure=input_tokens)
         if not params.repository:
             return told
         issue = draft(
@@ -79,6 +80,7 @@ class CacheRepair(Playbook):
             params,
             quality_note="Nothing changes until somebody merges a patch.",
             undo_note="The issue is closed.",
+            measure=input_tokens,
         )
         return None if issue is None else issue.model_copy(update={"otherwise": told})
 

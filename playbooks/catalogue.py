@@ -25,8 +25,13 @@ is checked. When several fit, they are ranked by expected net benefit:
 What a gateway can do and is worth something comes first; advice to people goes beside it and does not compete.
 A saving beyond the incident's excess does not count: it would be taken from traffic with which nothing is wrong. The
 losing plans stay on the incident with the reason (`bursar incidents ID --json`, `alternatives_not_put_forward`), and
-doing nothing (`notify`, worth 0) is always one of them. `low` is the smaller of the window's weakest third and of the
-cautious reading: refused callers try again, a stopped task is begun once more, another tokenizer counts a tenth more.
+doing nothing (`notify`, worth 0) is always one of them.
+
+A saving is that of the next day: what the replay says of the incident's hours, at the size that requests have in the
+week before and in the number that is normal for the day to come, unless the incident's hours were clearly busier or
+quieter than chance explains. Nine in ten such days lie between `low` and `high`; where there is no week before they are
+the window's weakest and strongest third. `low` is no more than the cautious reading: refused callers try again, a
+stopped task is begun once more, another tokenizer counts a tenth more.
 
 Parameters are set in bursar.yaml, within their bounds:
 

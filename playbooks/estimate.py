@@ -1,19 +1,29 @@
 """From a replay to a draft: the part of the traffic to look at, the saving with its interval, and its check."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from playbooks.playbook import DAY, HOUR, Draft, Params, Playbook, ProposalFacts, best_cause, rows_in
-from playbooks.replay.outcome import Replayed, numbers, select
-from playbooks.season import OWN_HOURS, PPM, day_over_window
+from playbooks.interval import interval, of_sessions_to_come, of_the_sample
+from playbooks.ordinary_day import Day
+from playbooks.outlook import Outlook, Whole, Work, day_over_window
+from playbooks.playbook import DAY, HOUR, Draft, Params, Playbook, ProposalFacts, best_cause, number, rows_in, text
+from playbooks.replay.onset import since_dearer
+from playbooks.replay.outcome import Nanos, Replayed, numbers, requests, select
+from playbooks.season import OWN_HOURS, PPM
 from store.model.incident import Cause, Finding
 from store.model.remedy import Action, Check, HarmGuard, Notify, Saving
-from store.model.usage import CASH_MODES, RecordTable, Scope, Window, from_us
+from store.model.usage import CASH_MODES, RecordTable, Scope, Window
 
 _PARTS = 3
+_THIRDS = "low and high are the weakest and strongest third of that time"
+_CHANCE = "nine in ten such days lie between low and high by the chance of requests, sessions and hours"
+
+Measure = Callable[[RecordTable], Nanos]
+"""An amount for each record that the fault leaves as it is and a saving goes with, as thinking with visible output."""
 
 
 class Case(NamedTuple):
@@ -29,6 +39,9 @@ class Case(NamedTuple):
     now: datetime
     around: RecordTable
     """The reference of the whole finding, for the season of a target that has no past of its own."""
+    whole: int | None = None
+    """Requests of the target in the window, where the records are only those of one model; None: the records are all,
+    or nobody knows."""
 
     @property
     def window(self) -> Window:
@@ -53,7 +66,17 @@ def case_of(playbook: Playbook, finding: Finding, facts: ProposalFacts, target: 
         facts.seconds,
         facts.now,
         facts.reference_records,
+        _whole(finding, facts, records),
     )
+
+
+def _whole(finding: Finding, facts: ProposalFacts, records: RecordTable) -> int | None:
+    """How many requests the target had of all models, by the share of the one that the records are of."""
+    model, share = facts.records.scope.get("model"), number(finding, "model_share_now")
+    one_model = model is not None and facts.reference_records.scope.get("model") is None
+    if not one_model or model != text(finding, "model") or not share:
+        return None
+    return round(int(numbers(records, "requests").sum()) / share)
 
 
 def draft(
@@ -66,10 +89,12 @@ def draft(
     quality_note: str,
     undo_note: str,
     day_over_window: int | None = None,
+    measure: Measure | None = None,
+    day: Day | None = None,
 ) -> Draft | None:
     """The draft of one action; None where the replay finds that it saves nothing.
 
-    `day_over_window`: see saving_per_day.
+    `day_over_window`, `measure`: see saving_per_day. `day`: the next day's saving, where the playbook knows it.
     """
     if replayed.spent_after_nanos >= replayed.spent_before_nanos:
         return None
@@ -80,7 +105,9 @@ def draft(
         actions=(action,),
         risk=playbook.risk,
         reversible=playbook.reversible,
-        saving=saving_per_day(replayed, case, busier=day_over_window),
+        saving=saving_per_day(replayed, case, busier=day_over_window, measure=measure)
+        if day is None
+        else saving_of(day, replayed, case),
         quality_cost=playbook.quality_cost,
         harm_if_wrong=playbook.harm_if_wrong,
         quality_note=quality_note,
@@ -92,7 +119,14 @@ def draft(
 
 
 def advice(
-    playbook: Playbook, case: Case, finding: Finding, message: str, replayed: Replayed, params: Params
+    playbook: Playbook,
+    case: Case,
+    finding: Finding,
+    message: str,
+    replayed: Replayed,
+    params: Params,
+    *,
+    measure: Measure | None = None,
 ) -> Draft | None:
     """The draft of instructions to the owner, for what no gateway can do; None where they would save nothing."""
     return draft(
@@ -103,82 +137,89 @@ def advice(
         params,
         quality_note="Nothing changes until somebody follows the instructions.",
         undo_note="There is nothing to undo at a gateway.",
+        measure=measure,
     )
 
 
-def saving_per_day(replayed: Replayed, case: Case, *, busier: int | None = None) -> Saving:
+def saving_per_day(
+    replayed: Replayed, case: Case, *, busier: int | None = None, measure: Measure | None = None
+) -> Saving:
     """The replayed saving of the case's records, extrapolated to the next day.
 
     Where the fault lies in the application's own requests, the day is as much busier than the window as it normally
-    is; else, or where that is not known, the traffic goes on as it was. A loop, whose context grows, is taken to grow
-    for as long again as it has. `low` and `high` are the window's weakest and strongest third; `low` is also no more
-    than what is saved where that which the replay does not know goes against us. Exact integers. The window of an
-    incident is whole buckets; where nothing is refused it is taken from the first request that would be cheaper, and of
-    a caller that was never seen before from its first request.
+    is; else, or where that is not known, the traffic goes on as it was. Between `low` and `high` lie nine in ten such
+    days, as far as the week before tells; where it tells nothing they are the window's weakest and strongest third.
+    `low` is also no more than what is saved where that which the replay does not know goes against us. The window of an
+    incident is whole buckets; where nothing is refused it is taken from where requests began to be dearer, and of a
+    caller that was never seen before from its first request.
     `busier`: how much more than in the window is saved in the next day, in millionths, where the playbook knows better.
+    `measure`: what the saving goes with, where that is not the number of requests.
     """
-    gain = replayed.before - replayed.after
-    window = _since_start(replayed, case)
+    unknown = case.reference_records.rows == 0 and case.around.rows > 0
+    like = (measure or requests)(case.records)
+    window = since_dearer(case.records, replayed, case.window, always=not unknown, like=like)
     seconds = max(1, round(window.seconds))
+    inside = numbers(case.records, "occurred_us") >= window.start_us
+    gain = np.where(inside, replayed.before - replayed.after, 0)
+    total = int(gain.sum())
+    like = np.where(inside, like, 0)
+    known = None if busier is not None or case.cause in OWN_HOURS else _outlook(case, window, inside, like, measure)
+    busier = busier if known is None else known.times
+    scale = DAY * PPM // seconds if busier is None else busier
     part = (numbers(case.records, "occurred_us") - window.start_us) * _PARTS // (seconds * 10**6)
     parts = [int(gain[part.clip(0, _PARTS - 1) == n].sum()) * _PARTS for n in range(_PARTS)]
-    total = int(gain.sum())
-    if busier is None and case.cause not in OWN_HOURS:
-        inside = numbers(case.records, "occurred_us") >= window.start_us
-        seen = int(numbers(case.records, "requests")[inside].sum())
-        pasts = (case.reference_records, case.around)
-        busier = first_known(day_over_window(past, window, case.now, seen=seen) for past in pasts)
-    scale = DAY * PPM // seconds if busier is None else busier
-    mid = max(total, _growing(parts, seconds)) if case.cause == "agent_loop" else total
-    cautious = total if replayed.cautious is None else int((replayed.before - replayed.cautious).sum())
+    mid = total * scale // PPM
+    if known is None or mid <= 0:
+        low, high, told = min(*parts, total) * scale // PPM, max(max(parts) * scale // PPM, mid), _THIRDS
+    else:
+        variance = known.variance + of_the_sample(case.records, gain, like if known.usual else None)
+        variance += of_sessions_to_come(case.records, gain, mid, share=replayed.share)
+        low, high, told = *interval(mid, variance), _CHANCE
+    cautious = total if replayed.cautious is None else int((replayed.before - replayed.cautious)[inside].sum())
     cash = int(gain[np.isin(case.records.column("billing_mode"), sorted(CASH_MODES))].sum())
     goes_on = "traffic going on as it was" if busier is None else f"the next day making {busier / PPM:.1f} times of it"
     return Saving(
-        low=min(*parts, total, cautious) * scale // PPM,
-        mid=mid * scale // PPM,
-        high=max(*parts, mid) * scale // PPM,
-        cash_mid=cash * mid // max(total, 1) * scale // PPM,
-        assumption=f"replay of {case.records.rows:,} recorded requests over {seconds / HOUR:.1f} h, {goes_on}; low and "
-        f"high are the weakest and strongest third of that time, low also the cautious reading of: {replayed.note}",
+        low=min(low, cautious * scale // PPM),
+        mid=mid,
+        high=high,
+        cash_mid=cash * mid // max(total, 1),
+        assumption=f"replay of {case.records.rows:,} recorded requests over {seconds / HOUR:.1f} h, {goes_on}; {told}, "
+        f"low also the cautious reading of: {replayed.note}",
     )
 
 
-def _since_start(replayed: Replayed, case: Case) -> Window:
-    """The case's window from about the first record that tells of the fault: a usual pause before it.
+def _outlook(
+    case: Case, window: Window, inside: npt.NDArray[np.bool_], like: Nanos, measure: Measure | None
+) -> Outlook | None:
+    """What the week before tells of the next day: of the target itself, else of the whole finding's traffic."""
+    seen = int(requests(case.records)[inside].sum())
+    whole = None if case.whole is None else Whole(case.window, case.whole)
+    mine, around = case.reference_records, case.around
 
-    Refusals by themselves tell of no start: a limit, a cap or a budget lets the first of it pass.
-    """
-    if not replayed.refused.any():
-        tells = replayed.before > replayed.after
-    elif case.reference_records.rows == 0 and case.around.rows > 0:
-        tells = np.ones(case.records.rows, dtype=np.bool_)
-    else:
-        return case.window
-    at_us = numbers(case.records, "occurred_us")[tells]
-    if len(at_us) == 0:
-        return case.window
-    end_us = case.window.end_us
-    pause_us = (end_us - int(at_us[0])) // len(at_us)
-    return Window(
-        start=from_us(min(max(case.window.start_us, int(at_us[0]) - pause_us), end_us - 10**6)), end=case.window.end
+    def told(past: RecordTable, whole: Whole | None, *, alike: bool) -> Outlook | None:
+        work = None if measure is None or past.rows == 0 else Work(measure(past), int(like.sum()))
+        return day_over_window(past, window, case.now, seen=seen, whole=whole, alike=alike, work=work)
+
+    found = told(mine, whole, alike=mine.scope == case.records.scope)
+    return told(around, None, alike=False) if found is None else found
+
+
+def saving_of(day: Day, replayed: Replayed, case: Case) -> Saving:
+    """The saving of a day that is known, with the share of it that the window's replay would have paid in cash."""
+    gain = replayed.before - replayed.after
+    cash = int(gain[np.isin(case.records.column("billing_mode"), sorted(CASH_MODES))].sum())
+    return Saving(
+        low=day.low,
+        mid=day.mid,
+        high=day.high,
+        cash_mid=day.mid * cash // max(1, int(gain.sum())),
+        assumption=f"replay of {case.records.rows:,} recorded requests over {case.seconds / HOUR:.1f} h: {day.says}",
     )
 
 
 def first_known(found: Iterable[int | None]) -> int | None:
     """The first that is not None."""
     return next((one for one in found if one is not None), None)
-
-
-def _growing(parts: Sequence[int], seconds: int) -> int:
-    """The window's gain if its trend goes on for as long again as the window and then stays, on the day's average.
-
-    `parts` are the gains of the window's thirds, each as if the whole window had been so.
-    """
-    step = max(0, parts[-1] - parts[0]) // (_PARTS - 1)
-    end = parts[-1] + step // 2
-    plateau = end + _PARTS * step
-    rising = min(seconds, DAY)
-    return ((end + plateau) // 2 * rising + plateau * (DAY - rising)) // DAY
 
 
 def check_for(replayed: Replayed, *, excess_nanos: int) -> Check:

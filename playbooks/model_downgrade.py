@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from playbooks.estimate import Case, case_of, draft
-from playbooks.model_pin import asked_for, key_of
+from playbooks.model_pin import asked_for, key_of, misses
 from playbooks.models import ModelChoice, undated
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
 from playbooks.quality import Loss, Quality, loss
@@ -77,6 +77,8 @@ class ModelDowngrade(Playbook):
         if case is None:
             return None
         model = text(finding, "model") or dominating(case.records)
+        if misses(case.target, asked_for(case.records, model)):
+            return None
         found = max(_fitting(model, case, facts, params), key=lambda one: one.worth, default=None)
         if found is None:
             return None
@@ -136,7 +138,8 @@ def part_of(replayed: Replayed, percent: int) -> Replayed:
     before = replayed.before
     cautious = None if replayed.cautious is None else before + (replayed.cautious - before) * percent // 100
     note = replayed.note if percent == 100 else f"{percent} % of: {replayed.note}"
-    return replayed._replace(after=before + (replayed.after - before) * percent // 100, cautious=cautious, note=note)
+    after = before + (replayed.after - before) * percent // 100
+    return replayed._replace(after=after, cautious=cautious, note=note, share=percent / 100)
 
 
 def _fitting(model: str, case: Case, facts: ProposalFacts, params: ModelDowngradeParams) -> Iterator[_Fitting]:

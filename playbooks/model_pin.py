@@ -2,16 +2,19 @@
 
 from collections import Counter
 
+import numpy as np
 from pydantic import Field
 
 from playbooks.estimate import Case, case_of, draft
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, text
-from playbooks.replay.swap import swap_model
+from playbooks.replay.outcome import Nanos
+from playbooks.replay.price import at_one_model, tokens_of
+from playbooks.replay.swap import SAME, measured_drift, swap_model
 from playbooks.targets import alias_target
 from store.model.incident import Finding
 from store.model.prices import PriceKey
 from store.model.remedy import SetModelAlias
-from store.model.usage import NONE, RecordTable
+from store.model.usage import NONE, RecordTable, Scope
 
 
 class ModelPinParams(Params):
@@ -40,16 +43,28 @@ class ModelPin(Playbook):
     harm_if_wrong = 0.5
 
     def propose(self, finding: Finding, facts: ProposalFacts, params: Params) -> Draft | None:
-        """An alias back to the previous model; None where there was none, or it is not cheaper."""
+        """An alias back to the previous model; None where there was none, it is not cheaper, or no request meets it."""
         now, before = text(finding, "model"), text(finding, "previous_model")
         case = case_of(self, finding, facts, alias_target(finding))
         if case is None or now is None or before is None or now == before:
             return None
-        replayed = swap_model(case.records, facts.prices, from_model=now, to=key_of(before, case))
+        key = key_of(before, case)
+        drift = SAME
+        if case.cause == "tokenizer_change":
+            drift = measured_drift(case.records, now, case.reference_records, before) or SAME
+        replayed = swap_model(case.records, facts.prices, from_model=now, to=key, drift=drift)
         if replayed is None:
             return None
         asked_now, asked_before = asked_for(case.records, now), asked_for(case.reference_records, before)
+        if misses(case.target, asked_now):
+            return None
         to_model = before if asked_before == asked_now else asked_before
+
+        def usual_cost(records: RecordTable) -> Nanos:
+            counted, by_now = tokens_of(records), records.column("model") == now
+            as_before = {name: np.where(by_now, drift.of(counted)[name], tokens) for name, tokens in counted.items()}
+            return at_one_model(records, facts.prices, key, tokens=as_before)
+
         return draft(
             self,
             case,
@@ -58,6 +73,7 @@ class ModelPin(Playbook):
             params,
             quality_note=f"{before} answered this traffic before {now} did; quality returns to what it was.",
             undo_note=f"The alias is removed; {now} answers again.",
+            measure=usual_cost,
         )
 
 
@@ -66,6 +82,11 @@ def asked_for(records: RecordTable, model: str) -> str:
     names = records.column("requested_model")[records.column("model") == model].tolist()
     counts = Counter(name for name in names if name != NONE)
     return min(counts, key=lambda name: (-counts[name], name)) if counts else model
+
+
+def misses(target: Scope, asked: str) -> bool:
+    """Whether a target names another model than the one asked for: a gateway then meets no request of it."""
+    return any(target.get(name) not in (None, asked) for name in ("model", "requested_model"))
 
 
 def key_of(model: str, case: Case) -> PriceKey:

@@ -39,6 +39,8 @@ RECORD_COLUMNS = (
     "cache_write_1h",
     "output",
     "reasoning",
+    "prompt_chars",
+    "completion_chars",
     "attempt",
     "cost_nanos",
     "billing_mode",

@@ -6,12 +6,16 @@ from pydantic import Field
 
 from playbooks.estimate import Case, case_of, draft, first_known
 from playbooks.normal import larger, requests_per_minute
+from playbooks.ordinary_day import Day, ordinary_day
+from playbooks.own_hours import limited_beside_the_usual, own_hours_day
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, number
-from playbooks.replay.limits import replay_rate_limit
+from playbooks.replay.limits import beyond_rate, replay_rate_limit
+from playbooks.replay.outcome import Replayed
 from playbooks.season import OWN_HOURS, limited_day_over_window
 from playbooks.targets import ACTORS, limit_target
 from store.model.incident import Finding
 from store.model.remedy import SetRateLimit
+from store.model.usage import to_us
 
 
 class RateLimitParams(Params):
@@ -51,6 +55,7 @@ class RateLimit(Playbook):
             return None
         limit = max(params.floor_per_minute, math.ceil(normal * params.multiple))
         replayed = replay_rate_limit(case.records, per_minute=limit)
+        day = _day(case, replayed, limit)
         return draft(
             self,
             case,
@@ -60,11 +65,34 @@ class RateLimit(Playbook):
             quality_note=f"Requests above {limit} a minute are refused "
             f"({replayed.refused_share:.0%} of those recorded); normal is up to {normal:.0f} a minute.",
             undo_note="The limit is removed; the next minute's requests pass.",
-            day_over_window=None if case.cause in OWN_HOURS else _day(case, limit),
+            day_over_window=_day_over_window(case, limit) if day is None else None,
+            day=day,
         )
 
 
-def _day(case: Case, limit: int) -> int | None:
+def _day(case: Case, replayed: Replayed, limit: int) -> Day | None:
+    """Of traffic with hours of its own, a day of it beside the usual requests; else a normal day of such calls."""
+    if case.cause in OWN_HOURS:
+        records, reference, now_us = case.records, case.reference_records, to_us(case.now)
+        return own_hours_day(
+            records,
+            reference,
+            replayed,
+            case.window,
+            lambda since: limited_beside_the_usual(records, reference, since, now_us, per_minute=limit),
+        )
+    return ordinary_day(
+        case.records,
+        case.reference_records,
+        case.window,
+        replayed,
+        lambda records: beyond_rate(records, per_minute=limit),
+        at_us=to_us(case.now),
+    )
+
+
+def _day_over_window(case: Case, limit: int) -> int | None:
+    """Where calls cannot be told apart: a day of the window's minutes, as much busier as its hours normally are."""
     pasts = (case.reference_records, case.around)
     return first_known(
         limited_day_over_window(case.records, past, case.window, case.now, per_minute=limit) for past in pasts

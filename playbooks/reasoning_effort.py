@@ -8,7 +8,7 @@ from pydantic import Field
 
 from playbooks.estimate import case_of, draft
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts
-from playbooks.replay.thinking import replay_thinking, thinking_per_mille
+from playbooks.replay.thinking import replay_thinking, seen_output, thinking_per_mille
 from playbooks.targets import limit_target
 from store.model.incident import Finding
 from store.model.remedy import SetReasoningEffort
@@ -69,4 +69,5 @@ class ReasoningEffort(Playbook):
             quality_note=f"Thinking goes back to about {wanted / 1000:.1f} tokens for each of the answer, as before; "
             "on a public coding set gpt-5 solved 81 % at low, 87 % at medium and 88 % at high effort.",
             undo_note="The cap is removed; the next request thinks as long as it asks for.",
+            measure=seen_output,
         )

@@ -4,6 +4,8 @@ A fault that makes each request dearer costs most when most requests are made: t
 no day. What a thief or a loop does keeps its own hours, and goes on as it was.
 """
 
+import math
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ OWN_HOURS: frozenset[Cause] = frozenset({"agent_loop", "leaked_key", "denial_of_
 PPM = 10**6
 _MINUTE_US = 60 * 10**6
 _HOUR_US = 60 * _MINUTE_US
-_DAY = timedelta(days=1)
+DAY = timedelta(days=1)
 _ENOUGH = 30
 """So many requests of the same kind of hours must have been seen to tell how busy they are."""
 
@@ -42,17 +44,41 @@ class Season(NamedTuple):
     """How many requests each of the 48 rates was taken from."""
     unrest: float
     """How far whole hours stray from their rate beyond the chance of a count: the square of their share of it."""
+    clump: float
+    """How many requests the session of a request has, on average: sessions come by chance, their requests together."""
+    days: _Floats
+    """From how many hours of each of the 48 kinds its rate was taken."""
 
     def expected(self, start_us: int, end_us: int) -> float:
         """Requests in a span; NaN where one of its hours was never seen."""
         hours = _hours(start_us, end_us)
         return float((self.rate[_kinds(hours)] * _inside(hours, start_us, end_us)).sum())
 
-    def chance(self, start_us: int, end_us: int) -> float:
-        """The standard deviation of the requests in a span: of a count, and of hours that are busy by themselves."""
+    def level(self, window: Window, seen: int) -> float:
+        """How many times busier than normal a time was that had so many requests: 1 where that may be chance.
+
+        The variance of a count is that of sessions that come by chance, `clump` times the mean, and of hours that are
+        busy by themselves, `unrest` times its square; and the normal was itself counted over a few such hours. A few
+        sessions more are usual where few are normal, so both are compared on the scale on which such chance is the
+        same everywhere. Source: Anscombe, "The transformation of Poisson, binomial and negative-binomial data", 1948.
+        """
+        hours = _hours(window.start_us, window.end_us)
+        kinds = _kinds(hours)
+        each = self.rate[kinds] * _inside(hours, window.start_us, window.end_us)
+        normal = float(each.sum())
+        variance = self.clump * each + self.unrest * each**2
+        counted = (variance / np.maximum(self.days[kinds], 1)).sum() / variance.sum()
+        unrest = self.unrest * float((each**2).sum()) / normal**2
+        away = abs(_evened(seen, self.clump, unrest) - _evened(normal, self.clump, unrest))
+        return 1.0 if seen > 0 and away <= _CHANCE * (1 + counted) ** 0.5 else seen / normal
+
+    def variance(self, start_us: int, end_us: int) -> float:
+        """Of a span's requests, relative: of hours busy by themselves, and of an expectation counted over a few."""
         hours = _hours(start_us, end_us)
-        each = self.rate[_kinds(hours)] * _inside(hours, start_us, end_us)
-        return float((each.sum() + self.unrest * (each**2).sum()) ** 0.5)
+        kinds = _kinds(hours)
+        each = self.rate[kinds] * _inside(hours, start_us, end_us)
+        counted = (self.clump * each + self.unrest * each**2) / np.maximum(self.days[kinds], 1)
+        return float((self.unrest * each**2 + counted).sum() / each.sum() ** 2)
 
     def knows(self, window: Window) -> bool:
         """Whether enough requests were seen at the hours of the window."""
@@ -62,28 +88,67 @@ class Season(NamedTuple):
 
 def season_of(reference: RecordTable) -> Season:
     """The season of the reference's records (UTC), which may be cut at their beginning; there is at least one."""
+    counted, covered, start_us = _by_kind(reference, numbers(reference, "requests"))
+    rate = np.divide(counted, covered, out=np.full(48, np.nan), where=covered > 0)
+    clump = _clump(reference)
+    return Season(rate, counted, _unrest(reference, rate, clump, start_us), clump, covered / _HOUR_US)
+
+
+def work_over_day(reference: RecordTable, work: npt.NDArray[np.int64], now: datetime) -> float:
+    """How much work the next day normally has; `work` has each record's. NaN where one of its hours was never seen."""
+    done, covered, _ = _by_kind(reference, work)
+    rate = np.divide(done, covered, out=np.full(48, np.nan), where=covered > 0)
+    hours = _hours(to_us(now), to_us(now + DAY))
+    return float((rate[_kinds(hours)] * _inside(hours, to_us(now), to_us(now + DAY))).sum())
+
+
+def _by_kind(reference: RecordTable, amounts: npt.NDArray[np.int64]) -> tuple[_Floats, _Floats, int]:
+    """What the 48 kinds of hours had in all, for how many microseconds each was covered, and since when."""
     at_us = numbers(reference, "occurred_us")
     start_us = int(at_us[0]) if reference.cut else reference.window.start_us
-    requests = np.bincount(_kinds(at_us), weights=numbers(reference, "requests"), minlength=48)
     hours = _hours(start_us, reference.window.end_us)
     covered = np.bincount(_kinds(hours), weights=_inside(hours, start_us, reference.window.end_us), minlength=48)
-    rate = np.divide(requests, covered, out=np.full(48, np.nan), where=covered > 0)
-    return Season(rate, requests.astype(np.float64), _unrest(reference, rate, start_us))
+    done = np.bincount(_kinds(at_us), weights=amounts, minlength=48)
+    return done.astype(np.float64), covered.astype(np.float64), start_us
 
 
-def day_over_window(reference: RecordTable, window: Window, now: datetime, *, seen: int) -> int | None:
-    """Requests of the next day over those of the window, in millionths; None: not enough is known.
+class Likeness(NamedTuple):
+    """Which hours of a reference are like those of the next day."""
 
-    Where the window `seen` had as many requests as it normally has, but for chance, the day will have as many as it
-    normally has: over the few that came, which would else carry their chance into the whole day. Where it had clearly
-    more or fewer, the day is taken to have so many times more or fewer than normal, too.
-    """
-    season = season_of(reference) if reference.rows else None
-    if season is None or not season.knows(window):
+    first: int
+    """The first hour, counted from the epoch."""
+    weight: _Floats
+    """What each hour stands for of the next day: of three that are like one of its hours, a third each."""
+    rank: npt.NDArray[np.int64]
+    """The how manieth of its kind each hour is."""
+    days: int
+    """How many of each kind there are, at least."""
+
+    def of(self, at_us: npt.NDArray[np.int64]) -> tuple[_Floats, npt.NDArray[np.int64]]:
+        """Weight and rank of each moment's hour; what lies outside the reference belongs to its first or last one."""
+        hour = (at_us // _HOUR_US - self.first).clip(0, len(self.weight) - 1)
+        return self.weight[hour], self.rank[hour]
+
+
+def like_the_next_day(reference: RecordTable, from_us: int) -> Likeness | None:
+    """The reference's hours against the day from that moment on; None where one of the day's hours was never seen."""
+    start_us = int(numbers(reference, "occurred_us")[0]) if reference.cut else reference.window.start_us
+    hours, ahead = _hours(start_us, reference.window.end_us), _hours(from_us, from_us + 24 * _HOUR_US)
+    kinds, next_kinds = _kinds(hours), _kinds(ahead)
+    covered = np.bincount(kinds, weights=_inside(hours, start_us, reference.window.end_us), minlength=48)
+    wanted = np.bincount(next_kinds, weights=_inside(ahead, from_us, from_us + 24 * _HOUR_US), minlength=48)
+    if len(hours) == 0 or not covered[next_kinds].all():
         return None
-    normal, day = season.expected(window.start_us, window.end_us), season.expected(to_us(now), to_us(now + _DAY))
-    usual = seen > 0 and abs(seen - normal) <= _CHANCE * season.chance(window.start_us, window.end_us)
-    return round(day / (seen if usual else normal) * PPM) if np.isfinite(day) else None
+    order = np.argsort(kinds, kind="stable")
+    counts = np.bincount(kinds, minlength=48)
+    rank = np.empty(len(hours), dtype=np.int64)
+    rank[order] = np.arange(len(hours)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return Likeness(
+        first=int(hours[0] // _HOUR_US),
+        weight=wanted[kinds] / covered[kinds],
+        rank=rank,
+        days=int(counts[next_kinds].min()),
+    )
 
 
 def limited_day_over_window(
@@ -143,7 +208,16 @@ def _lots(records: RecordTable) -> _Floats:
     return np.asarray(calls * _GOLDEN % 1)
 
 
-def _unrest(reference: RecordTable, rate: _Floats, start_us: int) -> float:
+def _clump(reference: RecordTable) -> float:
+    """Requests squared over requests, by session; a request without one is by itself."""
+    requests, sessions = numbers(reference, "requests"), reference.column("session_id")
+    named = sessions != NONE
+    counts = np.array(list(Counter(sessions[named].tolist()).values()), dtype=np.int64)
+    alone, together = int(requests[~named].sum()), int(counts.sum())
+    return (int((counts**2).sum()) + alone) / max(1, together + alone)
+
+
+def _unrest(reference: RecordTable, rate: _Floats, clump: float, start_us: int) -> float:
     """By the moments of the reference's whole hours: their variance beyond that of a count, over their squared rate."""
     hours = _hours(start_us, reference.window.end_us)
     whole = hours[(hours >= start_us) & (hours + _HOUR_US <= reference.window.end_us)]
@@ -160,7 +234,14 @@ def _unrest(reference: RecordTable, rate: _Floats, start_us: int) -> float:
         return 0.0
     # A rate that was taken from these hours lies closer to them than the true one.
     squares = (counts - normal)[told] ** 2 * days[told] / (days[told] - 1)
-    return float(max(0.0, (squares - normal[told]).sum() / (normal[told] ** 2).sum()))
+    return float(max(0.0, (squares - clump * normal[told]).sum() / (normal[told] ** 2).sum()))
+
+
+def _evened(count: float, clump: float, unrest: float) -> float:
+    """A count on a scale on which its standard deviation is one, whatever its mean."""
+    if unrest * count < 1e-6 * clump:
+        return 2 * math.sqrt(count / clump)
+    return 2 * math.asinh(math.sqrt(unrest * count / clump)) / math.sqrt(unrest)
 
 
 def _hours(start_us: int, end_us: int) -> npt.NDArray[np.int64]:

@@ -4,13 +4,17 @@ import math
 
 from pydantic import Field
 
-from playbooks.estimate import case_of, draft
+from playbooks.estimate import Case, case_of, draft
 from playbooks.normal import calls_per_session, larger
+from playbooks.ordinary_day import Day, ordinary_day
 from playbooks.playbook import Draft, Params, Playbook, ProposalFacts, number
-from playbooks.replay.limits import replay_session_cap
+from playbooks.replay.limits import beyond_cap, replay_session_cap
+from playbooks.replay.outcome import Replayed
+from playbooks.running_sessions import running_sessions
 from playbooks.targets import limit_target
 from store.model.incident import Finding
 from store.model.remedy import SetSessionCap
+from store.model.usage import to_us
 
 
 class SessionCapParams(Params):
@@ -62,4 +66,19 @@ class SessionCap(Playbook):
             quality_note=f"Sessions of more than {cap} calls are stopped"
             + (f"; 99 of 100 normal sessions need at most {normal:.0f}." if normal is not None else "."),
             undo_note="The cap is removed; stopped sessions may go on at once.",
+            day=_day(case, cap, replayed),
         )
+
+
+def _day(case: Case, cap: int, replayed: Replayed) -> Day | None:
+    """Where a session loops, what it would go on to do; where sessions fan out, a day of such sessions."""
+    if case.cause != "agent_loop":
+        return ordinary_day(
+            case.records,
+            case.reference_records,
+            case.window,
+            replayed,
+            lambda records: beyond_cap(records, max_calls=cap),
+            at_us=to_us(case.now),
+        )
+    return running_sessions(case.records, replayed, max_calls=cap, window=case.window)

@@ -19,6 +19,9 @@ def eval_(
     all_: Annotated[bool, typer.Option("--all", help="Every strength beside every confounder.")] = False,
     tag: Annotated[Literal["easy", "medium", "hard"] | None, typer.Option(help="Only cases with this tag.")] = None,
     twins: Annotated[bool, typer.Option("--twins/--no-twins", help="The clean and the hostile twin of each.")] = True,
+    redraws: Annotated[
+        int, typer.Option(min=0, max=99, help="Draw the day of each saving so often anew: what error chance leaves.")
+    ] = 0,
     reasoner: Annotated[
         Literal["claude"] | None, typer.Option(help="Have a model review each finding; needs ANTHROPIC_API_KEY.")
     ] = None,
@@ -50,7 +53,9 @@ def eval_(
         return
     rows = []
     for i, case in enumerate(chosen):
-        rows += [take(case, seed_of(case, n, seeds), twins=twins, reviewer_for=model) for n in range(k)]
+        rows += [
+            take(case, seed_of(case, n, seeds), twins=twins, reviewer_for=model, redraws=redraws) for n in range(k)
+        ]
         note(f"{i + 1} of {len(chosen)}: {case.name} {'passed' if all(row.passed for row in rows[-k:]) else 'failed'}")
     if model is not None:
         note(f"the model: {len(model.records)} answers, ${model.cost_nanos / 1e9:.4f}")

@@ -67,6 +67,10 @@ class Report:
             "remedy_harmful": sum(row.worth == "harmful" for row in self.rows),
             "saving_error_median": _median(row.saving_error for row in self.rows),
             "saving_error_p90": _p90(row.saving_error for row in self.rows),
+            "saving_floor_median": _median(row.saving_floor for row in self.rows),
+            "saving_within_interval": _share(
+                [row for row in self.rows if row.saving_within is not None], lambda row: row.saving_within is True
+            ),
             "savings_judged": sum(row.saving_error is not None for row in self.rows),
             "harmful_applied": sum(row.harmful_applied for row in self.rows),
             "false_alarms": sum(row.false_alarms for row in self.rows),
@@ -89,6 +93,7 @@ class Report:
                 "scope": _mean(row.scope_jaccard for row in rows),
                 "excess_error": _median(row.excess_error for row in rows),
                 "saving_error": _median(row.saving_error for row in rows),
+                "saving_floor": _median(row.saving_floor for row in rows),
                 "acceptable": sum(row.worth == "acceptable" for row in rows),
                 "poor": sum(row.worth == "poor" for row in rows),
                 "harmful": sum(row.worth == "harmful" for row in rows),

@@ -46,6 +46,10 @@ class Score:
     """What the proposal expects to save over the next day."""
     true_saving_usd: float | None
     saving_error: float | None
+    saving_within: bool | None
+    """Whether the true saving lies in the interval that the proposal gives."""
+    saving_floor: float | None
+    """The error that is left to whoever knows the fault but not the draw; None where the day was not drawn anew."""
     harmful_applied: int
     """Harmful remedies that the policy would have applied, over all incidents of the run."""
     false_alarms: int
@@ -73,8 +77,8 @@ class _Truth(NamedTuple):
         return sum(record.cost_nanos or 0 for record in self.records if record.record_id in ids)
 
 
-def score(staged: Staged, run: Backtest) -> Score:
-    """One row for the run with the fault; the twins are added by the caller."""
+def score(staged: Staged, run: Backtest, *, redraws: int = 0) -> Score:
+    """One row for the run with the fault; the twins are added by the caller. `redraws`: see saved_by."""
     case, cause = staged.case, staged.case.pattern.cause
     truth = _truth(staged)
     about = [incident for incident in run.incidents if _is_about(incident, staged, truth)]
@@ -90,7 +94,7 @@ def score(staged: Staged, run: Backtest) -> Score:
     must_open = cause != "organic_growth" and case.pattern.money != "free"
     noted = any(note.scope.overlaps(staged.scope) for note in run.trust)
     worth = worth_of(cause, staged.scope, proposal.actions) if proposal else None
-    saved = saved_by(staged, proposal) if proposal else None
+    saved = saved_by(staged, proposal, redraws=redraws) if proposal else None
     return Score(
         case=case.name,
         seed=staged.seed,
@@ -116,6 +120,8 @@ def score(staged: Staged, run: Backtest) -> Score:
         saving_usd=_usd(saved.expected) if saved else None,
         true_saving_usd=_usd(saved.truly) if saved else None,
         saving_error=_rounded(saved.error) if saved and saved.error is not None else None,
+        saving_within=saved.within if saved else None,
+        saving_floor=_rounded(saved.floor) if saved and saved.floor is not None else None,
         harmful_applied=harmful,
         false_alarms=len(alarms),
         noted=noted,

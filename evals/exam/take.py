@@ -19,11 +19,16 @@ ReviewerFor = Callable[[Ledger, Clock], Reviewer]
 MOST_DIFFERENCES = 20
 
 
-def take(case: Case, seed: int, *, twins: bool = True, reviewer_for: ReviewerFor | None = None) -> Score:
-    """The scored row; `twins` False leaves the clean and the hostile twin out, which takes a third of the time."""
+def take(
+    case: Case, seed: int, *, twins: bool = True, reviewer_for: ReviewerFor | None = None, redraws: int = 0
+) -> Score:
+    """The scored row; `twins` False leaves the clean and the hostile twin out, which takes a third of the time.
+
+    `redraws`: see saved_by.
+    """
     staged = stage(case, seed)
     run = sit(staged, staged.history, staged.after, reviewer_for=reviewer_for)
-    scored = score(staged, run)
+    scored = score(staged, run, redraws=redraws)
     if not twins:
         return scored
     clean = sit(staged, staged.history, staged.clean_after, reviewer_for=reviewer_for)

@@ -1,15 +1,16 @@
 """How the company's apps meet a gateway's rules: what is refused, changed, tried again, or goes around the rule."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from zlib import crc32
 
 from evals.world.calls import failed
 from evals.world.company import AppSpec
 from evals.world.gateway_enforcer import Admission, Request
 from evals.world.gateway_state import GatewayState
-from store.model.usage import NONE, Scope, UsageRecord, from_us
+from store.model.usage import NONE, TOKEN_CLASSES, Scope, UsageRecord, from_us
 
+_COUNTED = (*TOKEN_CLASSES, "reasoning")
 AGAIN_US = 300_000
 """A client that hammers does so after this many microseconds."""
 THINKS: dict[str, float] = {"minimal": 0.05, "low": 0.3, "medium": 0.8, "high": 2.0}
@@ -31,11 +32,12 @@ class Gate(Protocol):
 class Clients:
     """All apps as the gateway's callers; remembers their open sessions and what the gateway has cached for them."""
 
-    def __init__(self, apps: Mapping[str, AppSpec]) -> None:
+    def __init__(self, apps: Mapping[str, AppSpec], counts: Mapping[tuple[str, str], float] | None = None) -> None:
+        """`counts`: how many tokens a model of the app makes of what its usual ones make one of, by (app, model)."""
         self._apps = apps
+        self._counts = counts or {}
         self._reopened: dict[str, int] = {}
-        self._cached_us: dict[tuple[str, str], int] = {}
-        self._prefixes: dict[tuple[str, str], str] = {}
+        self._cached_us: dict[tuple[str, str, str], int] = {}
         self._aliased: set[tuple[str, str]] = set()
 
     def meet(self, records: Sequence[UsageRecord], gate: Gate, *, until_us: int) -> list[UsageRecord]:
@@ -98,7 +100,7 @@ class Clients:
         if self._is_swapped(record, answer):
             if crc32(record.record_id.encode()) % 1000 < 1000 * client.fails_on.get(answer.model, 0.0):
                 return _cannot_work(record, answer, client.hammers, last_us)
-            record = record._replace(model=answer.model)
+            record = self._counted(record, answer.model)
         if answer.cache_ttl is not None:
             record = self._cached(record, answer.cache_ttl, client.stable_share)
         if answer.effort is not None:
@@ -116,31 +118,40 @@ class Clients:
         ours = (record.app, record.requested_model) in self._aliased and answer.remedy_id != NONE
         return (ours or answer.model != record.requested_model) and answer.model != record.model
 
-    def _cached(self, record: UsageRecord, ttl: str, stable_share: float) -> UsageRecord:
-        """The call's input as the gateway's breakpoint makes it: the app's own with another lifetime, or a new one.
+    def _counted(self, record: UsageRecord, model: str) -> UsageRecord:
+        """The call answered by another model, whose tokenizer counts it."""
+        now, then = (self._counts.get((record.app, name), 1.0) for name in (record.model, model))
+        if now == then:
+            return record._replace(model=model)
+        counts: dict[str, Any] = {name: int(getattr(record, name) * then / now) for name in _COUNTED}
+        return record._replace(model=model, **counts)
 
-        A new one stands behind the part of the system prompt that stays equal while the app's own prefix changes.
+    def _cached(self, record: UsageRecord, ttl: str, stable_share: float) -> UsageRecord:
+        """The call's input with the gateway's lifetime: at the app's own breakpoints, which stay where they are.
+
+        An app that sets none gets one behind the part of its system prompt that stays equal. A prefix that changes with
+        every call is read by none of them, whatever its lifetime.
         """
         tokens = record.input_uncached + record.cache_read + record.cache_write_5m + record.cache_write_1h
         if ttl == "off":
             return record._replace(input_uncached=tokens, cache_read=0, cache_write_5m=0, cache_write_1h=0)
-        key = (record.app, record.model)
         own = record.cache_read + record.cache_write_5m + record.cache_write_1h
-        same = own > 0 and self._prefixes.get(key) == record.prefix_hash
-        self._prefixes[key] = record.prefix_hash
-        stable = own if same else int(record.prefix_tokens * stable_share)
-        if stable == 0 or record.cache_read > stable:
+        kept = own or int(record.prefix_tokens * stable_share)
+        if kept == 0:
             return record
+        key = (record.app, record.model, record.prefix_hash if own else NONE)
         since_us = record.occurred_us - self._cached_us.get(key, 0)
         self._cached_us[key] = record.occurred_us
         warm = since_us < (3_600_000_000 if ttl == "1h" else 300_000_000)
+        # Of a call that the app's own cache served, the part that its session had cached is known.
+        read = (record.cache_read or min(kept, record.prefix_tokens)) if warm else 0
         return record._replace(
-            input_uncached=tokens - stable,
-            cache_read=stable if warm else 0,
-            cache_write_5m=stable if ttl == "5m" and not warm else 0,
-            cache_write_1h=stable if ttl == "1h" and not warm else 0,
-            prefix_hash=record.prefix_hash if same else f"{crc32(record.app.encode()):016x}",
-            prefix_tokens=record.prefix_tokens if same else stable,
+            input_uncached=tokens - kept,
+            cache_read=read,
+            cache_write_5m=kept - read if ttl == "5m" else 0,
+            cache_write_1h=kept - read if ttl == "1h" else 0,
+            prefix_hash=record.prefix_hash if own else f"{crc32(record.app.encode()):016x}",
+            prefix_tokens=record.prefix_tokens if own else kept,
         )
 
 

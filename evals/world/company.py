@@ -18,7 +18,7 @@ class Client:
     `on_refusal`: "drop" gives up on that call; "hammer" sends it again at once, `hammers` times; "fresh_session"
     opens a new session and goes on. `fails_on`: by model, the share of calls that cannot work when a rule has them
     answered by it (they have come to need what it lacks); those are tried again `hammers` times. `stable_share`: how
-    much of the prefix a breakpoint that the gateway sets can still cache while the app's own one is broken.
+    much of the prefix a breakpoint that the gateway sets can cache where the app sets none.
     """
 
     on_refusal: Literal["drop", "hammer", "fresh_session"] = "drop"

@@ -61,7 +61,8 @@ class World:
             if fault.app not in self._apps:
                 raise BadInput(f"a fault befalls {fault.app!r}, which is no app of the company; name one of its apps")
         self._prices = prices
-        self._clients = Clients(self._apps)
+        counts = {(fault.app, model): times for fault in self._faults for model, times in fault.counts.items()}
+        self._clients = Clients(self._apps, counts)
         self._hour = lru_cache(maxsize=2)(self._make_hour)
 
     @property

@@ -15,6 +15,8 @@ from playbooks.replay.price import tokens_of, with_tokens
 from store.model.prices import PriceTable
 from store.model.usage import NONE, RecordTable
 
+Refused = npt.NDArray[np.bool_]
+
 _MINUTE_US = 60 * 10**6
 _64_BITS = 2**62
 _STRETCH = 32_768
@@ -85,10 +87,10 @@ def queued(
 
 def replay_rate_limit(records: RecordTable, *, per_minute: int) -> Replayed:
     """What the records would have cost under a requests-per-minute limit; provider buckets stay as they are."""
+    refused = beyond_rate(records, per_minute=per_minute)
     single = np.flatnonzero(numbers(records, "requests") == 1)
     at_us = numbers(records, "occurred_us")[single]
-    refused, surely = np.zeros((2, records.rows), dtype=np.bool_)
-    refused[single] = ~minute_window(at_us, per_minute=per_minute)
+    surely = np.zeros(records.rows, dtype=np.bool_)
     back = queued(at_us, per_minute=per_minute, burst=per_minute, waits_us=RETRIES_US)
     surely[single] = ~back.passed
     note = (
@@ -98,14 +100,33 @@ def replay_rate_limit(records: RecordTable, *, per_minute: int) -> Replayed:
     return without(records, refused, note, surely=surely)
 
 
-def replay_session_cap(records: RecordTable, *, max_calls: int) -> Replayed:
-    """What the records would have cost if each session ended after so many calls, counted from the first record."""
+def beyond_rate(records: RecordTable, *, per_minute: int) -> Refused:
+    """Which records a requests-per-minute limit refuses; provider buckets never."""
+    single = np.flatnonzero(numbers(records, "requests") == 1)
+    refused = np.zeros(records.rows, dtype=np.bool_)
+    refused[single] = ~minute_window(numbers(records, "occurred_us")[single], per_minute=per_minute)
+    return refused
+
+
+def beyond_cap(records: RecordTable, *, max_calls: int) -> Refused:
+    """Which records are later than the so manieth call of their session, counted from the first record."""
+    return _nth_call(records) > max_calls
+
+
+def _nth_call(records: RecordTable) -> Nanos:
+    """The how manieth call of its session each record is; 0 where it has none."""
     sessions = records.column("session_id")
     seen: dict[str, int] = {}
     calls = np.zeros(records.rows, dtype=np.int64)
     for row, session in enumerate(sessions.tolist()):
         if session != NONE:
             seen[session] = calls[row] = seen.get(session, 0) + 1
+    return calls
+
+
+def replay_session_cap(records: RecordTable, *, max_calls: int) -> Replayed:
+    """What the records would have cost if each session ended after so many calls, counted from the first record."""
+    calls = _nth_call(records)
     note = f"at most {max_calls} calls in a session; a stopped task is not begun anew (low: it is, once)"
     return without(records, calls > max_calls, note, surely=calls > 2 * max_calls)
 

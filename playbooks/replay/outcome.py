@@ -20,6 +20,8 @@ class Replayed(NamedTuple):
     """One sentence: what was replayed, and what the replay does not know."""
     cautious: Nanos | None = None
     """Nano-USD per record where what the replay does not know goes against us; None: as `after`."""
+    share: float = 1.0
+    """The share of the sessions that it reaches, by lot; `after` has that share of each record's change."""
 
     @property
     def spent_before_nanos(self) -> int:
@@ -52,6 +54,11 @@ def without(
     before = numbers(records, "cost_nanos")
     cautious = None if surely is None else np.where(surely & refused, 0, before)
     return Replayed(before, np.where(refused, 0, before), refused, note, cautious)
+
+
+def requests(records: RecordTable) -> Nanos:
+    """How many requests each record is."""
+    return numbers(records, "requests")
 
 
 def select(records: RecordTable, keep: npt.NDArray[np.bool_]) -> RecordTable:

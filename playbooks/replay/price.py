@@ -54,6 +54,18 @@ def list_cost(
     return ListCost(nanos, known)
 
 
+def input_tokens(records: RecordTable) -> Nanos:
+    """All input tokens of each record: plain, read from a cache, or written to one."""
+    classes = ("input_uncached", "cache_read", "cache_write_5m", "cache_write_1h")
+    return np.asarray(sum(numbers(records, name) for name in classes), dtype=np.int64)
+
+
+def at_one_model(records: RecordTable, prices: PriceTable, model: PriceKey, *, tokens: Tokens | None = None) -> Nanos:
+    """List cost at one model's prices, whichever model answered; `tokens` as that one counts, default: as recorded."""
+    at = {str(name): model for name in set(records.column("model").tolist())}
+    return list_cost(records, prices, tokens=tokens, at=at).nanos
+
+
 def with_tokens(
     records: RecordTable, prices: PriceTable, tokens: Tokens, note: str, *, cautious: Tokens | None = None
 ) -> Replayed:

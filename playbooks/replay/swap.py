@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from playbooks.replay.kernels import REPRICE
 from playbooks.replay.outcome import Replayed, numbers, select
-from playbooks.replay.price import ListCost, Tokens, list_cost, moved, tiers_of, tokens_of
+from playbooks.replay.price import ListCost, Tokens, input_tokens, list_cost, moved, tiers_of, tokens_of
 from store.model.prices import Price, PriceKey, PriceTable
 from store.model.usage import TOKEN_CLASSES, RecordTable
 
@@ -31,6 +31,35 @@ class Drift(NamedTuple):
 
 
 SAME = Drift()
+
+
+def measured_drift(records: RecordTable, model: str, reference: RecordTable, previous: str) -> Drift | None:
+    """How much fewer tokens the previous model's tokenizer makes of a text, by both ones' tokens for a character.
+
+    Prompts and answers of single requests whose texts were counted; None where either side has none. Thinking, which
+    nobody sees, is taken to be counted as answers are, and answers as prompts where only those were counted.
+    """
+    now, before = _tokens_per_char(records, model), _tokens_per_char(reference, previous)
+    percent = [round(100 * b / n) if n and b else None for n, b in zip(now, before, strict=True)]
+    if percent[0] is None:
+        return None
+    return Drift(percent[0], percent[0] if percent[1] is None else percent[1])
+
+
+def _tokens_per_char(records: RecordTable, model: str) -> tuple[float, float]:
+    """Tokens for a character of prompts and of answers; 0 where no text was counted."""
+    mine = (records.column("model") == model) & (numbers(records, "requests") == 1)
+    part = select(records, mine)
+    pairs = (
+        (input_tokens(part), numbers(part, "prompt_chars")),
+        (numbers(part, "output") - numbers(part, "reasoning"), numbers(part, "completion_chars")),
+    )
+    first, second = (
+        float(tokens[chars > 0].sum() / chars.sum()) if chars.sum() > 0 else 0.0 for tokens, chars in pairs
+    )
+    return first, second
+
+
 CAUTIOUS = Drift(110, 125)
 """Another tokenizer of one vendor counts up to about a tenth more on mixed text, and smaller models answer at greater
 length (FIELD.md section 3, row 7; completion tokens per task of the Aider leaderboards)."""

@@ -36,6 +36,11 @@ def replay_thinking(records: RecordTable, prices: PriceTable, *, per_mille: int,
     return with_tokens(records, prices, {**old, "output": output(per_mille)}, note, cautious=worse)
 
 
+def seen_output(records: RecordTable) -> Nanos:
+    """Tokens of the visible answer, which a change of effort leaves as they are."""
+    return numbers(records, "output") - numbers(records, "reasoning")
+
+
 def thinking_per_mille(records: RecordTable) -> int | None:
     """Tokens of thinking for a thousand of the visible answer; None where nothing was answered visibly."""
     reasoning, output = int(numbers(records, "reasoning").sum()), int(numbers(records, "output").sum())

@@ -13,7 +13,7 @@ from playbooks.playbook import Draft, Params, Playbook, ProposalFacts
 from playbooks.prompt_cache import PromptCache
 from playbooks.ranking import worth_of
 from playbooks.rate_limit import RateLimit, RateLimitParams
-from playbooks.session_cap import SessionCap, SessionCapParams
+from playbooks.session_cap import SessionCap
 from store.model.incident import Finding
 from store.model.remedy import (
     BlockKey,
@@ -122,6 +122,18 @@ def test_a_model_pin_catches_the_name_that_is_asked_for() -> None:
     assert draft.saving.mid == 100 * 3_000_000 * 8
 
 
+def test_no_alias_where_the_target_names_another_model_than_the_one_asked_for() -> None:
+    """A finding about the model that answers, in no app of its own: no request for the other model is in it."""
+    scope = Scope.of(model=OPUS)
+    rows, reference = every(10, 100, model=OPUS), every(10, 100, start=REFERENCE.start, first=500)
+    found = finding("model_switch", scope=scope, focus=scope, facts={"model": OPUS, "previous_model": SONNET})
+    facts = facts_of(rows, reference, scope=scope)
+    assert ModelPin().propose(found, facts, ModelPin.params()) is None
+    assert ModelDowngrade().propose(found, facts, ModelDowngrade.params()) is None
+    asking = facts_of([row._replace(requested_model=OPUS) for row in rows], reference, scope=scope)
+    assert ModelDowngrade().propose(found, asking, ModelDowngrade.params()) is not None
+
+
 def test_a_model_pin_uses_the_name_that_the_traffic_asked_for_before() -> None:
     """Where the application asks for another name, the old name is what the gateway knows."""
     rows = every(10, 100, model=OPUS, requested_model="opus-prod")
@@ -220,13 +232,3 @@ def test_the_interval_shows_how_uneven_the_saving_was() -> None:
     saving = drafted(SessionCap(), finding("fan_out"), facts_of(rows)).saving
     assert saving.low == 0
     assert saving.high == 3 * saving.mid
-
-
-def test_a_loop_is_taken_to_grow_for_as_long_again_as_it_has() -> None:
-    """Its calls cost 1, 2 and 3 units in the three hours seen: then up to 6.5 in the next three, and no more."""
-    rows = [row._replace(cost_nanos=(1 + i // 360) * 10**6) for i, row in enumerate(every(10, 1080, session_id="loop"))]
-    cap = SessionCapParams(multiple=1.2, floor_calls=5, unknown_calls=20)
-    saving = drafted(SessionCap(), finding("agent_loop"), facts_of(rows), cap).saving
-    one = 360 * 24 * 10**6
-    assert saving.mid == pytest.approx(one * (5.0 * 3 + 6.5 * 21) / 24, rel=0.02)
-    assert saving.low < saving.mid <= saving.high

@@ -6,8 +6,9 @@ import pytest
 
 from playbooks.model_pin import ModelPin
 from playbooks.models import ALTERNATIVES
+from playbooks.outlook import day_over_window
 from playbooks.playbook import ProposalFacts
-from playbooks.season import PPM, day_over_window, limited_day_over_window
+from playbooks.season import PPM, limited_day_over_window
 from store.model.usage import RecordTable, UsageRecord, Window
 from tests.playbooks.tables import OPUS, PRICES, SONNET, every, finding, table
 
@@ -28,13 +29,18 @@ def _office(days: range) -> list[UsageRecord]:
     return rows
 
 
+def _times(reference: RecordTable, window: Window, now: datetime, *, seen: int) -> int | None:
+    found = day_over_window(reference, window, now, seen=seen)
+    return None if found is None else found.times
+
+
 def _reference(rows: list[UsageRecord], *, cut: bool = False) -> RecordTable:
     return table(rows, WEEK)._replace(cut=cut)
 
 
 def test_a_working_day_is_as_many_mornings_as_it_has_requests() -> None:
     """576 requests of a day over 180 of three office hours, not eight times as many."""
-    found = day_over_window(_reference(_office(range(5))), MORNING, MORNING.end, seen=180)
+    found = _times(_reference(_office(range(5))), MORNING, MORNING.end, seen=180)
     assert found == pytest.approx(576 / 180 * PPM, rel=1e-6)
 
 
@@ -42,23 +48,23 @@ def test_a_friday_is_followed_by_a_weekend() -> None:
     """Of the next day only the hours of the Friday that are left have traffic."""
     friday = MORNING.shifted(timedelta(days=4))
     rows = _office(range(5))
-    found = day_over_window(_reference(rows), friday, friday.end, seen=180)
+    found = _times(_reference(rows), friday, friday.end, seen=180)
     assert found == pytest.approx((5 * 60 + 7 * 6) / 180 * PPM, rel=1e-6)
 
 
 def test_hours_that_a_cut_left_out_are_not_hours_without_traffic() -> None:
     """Of a week whose newest two days were read, only those two count."""
     rows = _office(range(3, 5))
-    found = day_over_window(_reference(rows, cut=True), MORNING, MORNING.end, seen=180)
+    found = _times(_reference(rows, cut=True), MORNING, MORNING.end, seen=180)
     assert found is not None
     assert found == pytest.approx(576 / 180 * PPM, rel=0.05)
 
 
 def test_too_little_is_not_a_season() -> None:
     """Nothing, or a handful of requests at such hours, tells nothing."""
-    assert day_over_window(_reference([]), MORNING, MORNING.end, seen=180) is None
+    assert _times(_reference([]), MORNING, MORNING.end, seen=180) is None
     few = every(3600, 12, start=WEEK.start + timedelta(hours=9))
-    assert day_over_window(_reference(few), MORNING, MORNING.end, seen=180) is None
+    assert _times(_reference(few), MORNING, MORNING.end, seen=180) is None
 
 
 def test_a_limit_refuses_nothing_at_night() -> None:
@@ -122,9 +128,9 @@ def test_a_fault_that_begins_within_the_window_is_not_spread_over_all_of_it() ->
 def test_chance_in_a_short_window_is_not_carried_into_the_day() -> None:
     """150 instead of 180 may be chance: the day has its usual 576; three times as many are no chance."""
     reference = _reference(_office(range(5)))
-    few = day_over_window(reference, MORNING, MORNING.end, seen=150)
+    few = _times(reference, MORNING, MORNING.end, seen=150)
     assert few == pytest.approx(576 / 150 * PPM, rel=1e-6)
-    many = day_over_window(reference, MORNING, MORNING.end, seen=540)
+    many = _times(reference, MORNING, MORNING.end, seen=540)
     assert many == pytest.approx(576 / 180 * PPM, rel=1e-6)
 
 
@@ -134,12 +140,12 @@ def test_busy_and_quiet_hours_are_chance_where_they_are_usual() -> None:
     for hour in range(5 * 24):
         count = 100 if (hour // 24 + hour) % 2 else 20
         rows += every(30, count, start=WEEK.start + timedelta(hours=hour), first=len(rows))
-    restless = day_over_window(_reference(rows), MORNING, MORNING.end, seen=330)
+    restless = _times(_reference(rows), MORNING, MORNING.end, seen=330)
     assert restless is not None
     day = sum(100 if (hour // 24 + hour) % 2 else 20 for hour in range(5 * 24)) / 5
     assert restless == pytest.approx(day / 330 * PPM, rel=0.03)
     even = every(60, 5 * 24 * 60, start=WEEK.start)
-    assert day_over_window(_reference(even), MORNING, MORNING.end, seen=330) == pytest.approx(8 * PPM, rel=1e-6)
+    assert _times(_reference(even), MORNING, MORNING.end, seen=330) == pytest.approx(8 * PPM, rel=1e-6)
 
 
 def test_attempts_of_one_call_come_together_at_quiet_hours_too() -> None:

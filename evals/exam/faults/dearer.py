@@ -1,5 +1,6 @@
 """The same requests by another measure: a tokenizer that counts more, a dearer speed, a dearer tier (7, 12 and 11)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,11 @@ class NewTokenizer(Affected):
     def brings(self) -> tuple[str, ...]:
         """The model that answers."""
         return (self.to_model,)
+
+    @property
+    def counts(self) -> Mapping[str, float]:
+        """The model that answers counts more."""
+        return {self.to_model: self.factor}
 
     def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:  # noqa: ARG002 - the port's signature
         """The hour's records with the other model's counts."""

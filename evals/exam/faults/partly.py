@@ -1,5 +1,6 @@
 """A fault that reaches only a part of the calls, as behind a canary route."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,6 +38,11 @@ class Partly:
     def brings(self) -> tuple[str, ...]:
         """Models that the app does not use otherwise."""
         return self.inner.brings
+
+    @property
+    def counts(self) -> Mapping[str, float]:
+        """As the inner fault's."""
+        return self.inner.counts
 
     def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:
         """The hour's records, that part of them as the inner fault makes them."""

@@ -1,6 +1,6 @@
 """What a fault is: a change to one app's traffic over a window, which draws from a random stream of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -37,6 +37,11 @@ class Fault(Protocol):
         """Models of the app's provider that the app does not use otherwise."""
         ...
 
+    @property
+    def counts(self) -> Mapping[str, float]:
+        """Models whose tokenizer makes so many times the tokens of a text that the one of the app's own model makes."""
+        ...
+
     def apply(self, app: AppSpec, hour: datetime, calls: list[UsageRecord], *, seed: int) -> list[UsageRecord]:
         """The app's records of that hour as the fault makes them, unpriced, in no promised order."""
         ...
@@ -53,6 +58,11 @@ class Affected:
     def brings(self) -> tuple[str, ...]:
         """No new model, unless a fault says so."""
         return ()
+
+    @property
+    def counts(self) -> Mapping[str, float]:
+        """One tokenizer, unless a fault says otherwise."""
+        return {}
 
     @property
     def stream_name(self) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from evals.exam.catalogue import named
-from evals.exam.saving import saved_by
+from evals.exam.saving import Saved, saved_by
 from evals.exam.stage import Staged, stage
 from store.model.remedy import Action, BlockKey, Check, Notify, Proposal, Saving, SetRateLimit
 from store.model.usage import Scope
@@ -52,6 +52,28 @@ def test_a_block_saves_all_that_the_key_would_have_spent(backfill: Staged) -> No
     assert tight is not None
     assert loose is not None
     assert block.truly > tight.truly > loose.truly > 0
+
+
+def test_other_draws_of_the_day_are_of_the_same_fault(backfill: Staged) -> None:
+    """They come close to the truth and are not it; what their median is off by is the floor of any estimate."""
+    limit = proposal(backfill, SetRateLimit(target=backfill.scope, requests_per_minute=2))
+    saved = saved_by(backfill, limit, redraws=2)
+    assert saved is not None
+    assert saved.floor is not None
+    assert saved.error is not None
+    assert len({saved.truly, *saved.redrawn}) == 3
+    assert 0 < saved.floor < 0.05 < saved.error
+
+
+def test_the_truth_lies_in_the_interval_or_not() -> None:
+    """Both ends belong to it; where nothing is saved an interval may have said so, and there is no share to be off."""
+    saved = Saved(low=10, expected=20, high=30, truly=30)
+    assert (saved.within, saved.floor) == (True, None)
+    assert saved.error == pytest.approx(1 / 3)
+    assert saved._replace(truly=31).within is False
+    assert (saved._replace(truly=0).within, saved._replace(truly=0).error) == (False, None)
+    assert saved._replace(low=0, truly=0).within is True
+    assert saved._replace(redrawn=(20, 27, 60)).floor == pytest.approx(0.1)
 
 
 def test_an_action_that_meets_nobody_saves_nothing_and_has_no_error(backfill: Staged) -> None:
