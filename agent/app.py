@@ -15,6 +15,7 @@ from agent.gateways import Gateway, Gateways, NotConfigured, only, open_gateways
 from agent.graph import Graph, case_graph, remedy_graph, watch_graph
 from agent.policy import Phase
 from agent.reviewer import OWN, Reviewer, open_reviewer
+from agent.savings import histories, track_record
 from agent.settings import Settings
 from agent.steps.apply import apply
 from agent.steps.detect import detect
@@ -173,9 +174,7 @@ def _remedy(parts: "_Parts", gateways: Gateways | None) -> Graph:
         apply=lambda claim: apply(claim=claim, reader=at(claim), actuator=at(claim), permit=parts.permit, **given),
         resolve=lambda claim: resolve(claim=claim, reader=at(claim), probe=at(claim).probe, **given),
         verify=lambda claim: verify(claim=claim, reader=at(claim), measure=parts.measure, **given),
-        expire=lambda claim: expire(
-            claim=claim, ledger=parts.ledger, reader=at(claim), clock=parts.clock, failpoint=parts.failpoint
-        ),
+        expire=lambda claim: expire(claim=claim, reader=at(claim), **given),
         revert=lambda claim: revert(claim=claim, reader=at(claim), actuator=at(claim), **given),
     )
 
@@ -257,6 +256,7 @@ class _Parts:
             never_touch=self.settings.policy.never_touch,
             parameters=parameters(self.settings.playbooks),
             now=self.clock(),
+            track_records=track_record(histories(self.ledger)),
         )
 
     def rule(self, proposal: Proposal) -> Ruling:

@@ -35,6 +35,8 @@ class Pace(NamedTuple):
     """An approved plan is sent at most so often."""
     decision_seconds: int = 24 * 3600
     """An approval that could not be carried out for so long is stale."""
+    people_seconds: int = 900
+    """Between two looks at a pull request or an issue that waits for people."""
 
 
 PACE = Pace()
@@ -77,9 +79,9 @@ def standing(action: Action, seen: Observed, *, marker: str, planned: str | None
     """Ours (our value under our marker), as it was when the plan was made, or changed by somebody else since.
 
     Where the gateway compares and sets, "as planned" also means the `planned` version: a value that moved and came
-    back is a human's doing too.
+    back is a human's doing too. What people have taken up, or turned down, was ours: it is not sent again.
     """
-    if seen.value == action.to and seen.marker == marker:
+    if seen.marker == marker and (seen.value == action.to or seen.taken is not None):
         return "ours"
     if seen.value != action.was or seen.marker == marker:
         return "drift"
@@ -108,14 +110,16 @@ def plight(stands: Sequence[Standing], *, in_force: bool) -> Plight:
     return "drift" if "drift" in stands else "absent"
 
 
-Return = Literal["ours", "returned", "drift"]
+Return = Literal["ours", "returned", "drift", "taken"]
 
 
 def return_standing(action: Action, seen: Observed, *, marker: str, over: bool) -> Return:
-    """Whether a change is still ours to return, is returned, or became somebody else's.
+    """Whether a change is still ours to return, is returned, became somebody else's, or was answered by people.
 
     Absence after the lease's end (`over`) is a return: gateways drop what expires.
     """
+    if seen.taken is not None and seen.taken.remedy == marker:
+        return "taken"
     if seen.marker == marker:
         return "ours" if seen.value == action.to else "drift"
     return "returned" if seen.value == action.was or (over and not seen.value) else "drift"

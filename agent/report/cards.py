@@ -112,7 +112,7 @@ def status_text(line: RemedyLine) -> str:
     """Where a remedy stands, or how it ended."""
     if line.state in ("closed", "paging") and line.outcome is not None:
         person = "; a person must look" if line.state == "paging" else ""
-        return wording.OUTCOMES[line.outcome] + person
+        return wording.ending_text(line.state, line.outcome) + person
     return wording.STATES[line.state]
 
 

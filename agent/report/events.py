@@ -35,7 +35,7 @@ def _changed(payload: Mapping[str, Any]) -> str:
         return _decided(payload)
     state, outcome = cast("RemedyState", payload["state"]), cast("Outcome | None", payload.get("outcome"))
     ended = outcome is not None and state in ("closed", "paging")
-    says = wording.OUTCOMES[outcome] if ended and outcome else wording.STATES[state]
+    says = wording.ending_text(state, outcome) if ended and outcome else wording.STATES[state]
     note = f". {_sentence(str(payload['note']))}" if payload.get("note") else ""
     return _sentence(f"{'a person must look: ' if state == 'paging' else ''}{says}{note}")
 

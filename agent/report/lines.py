@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from agent.report.wording import action_text
+from agent.savings import History, realised
 from store.model.incident import Cause, Finding, Incident
 from store.model.remedy import Application, Decision, Proposal, Remedy, Ruling, Verification
 from store.model.summary import IncidentLine, RemedyLine
@@ -28,7 +29,7 @@ def remedy_line(file: RemedyFile) -> RemedyLine:
     """One remedy: what it was, who decided, what it was expected to save and what it measurably saved."""
     remedy, proposal = file.remedy, file.proposal
     ruling = _first_ruling(file)
-    counted = without_overlap(file.verifications)
+    saved = realised(History(proposal, file.verifications))
     return RemedyLine(
         remedy_id=remedy.remedy_id,
         playbook=proposal.playbook,
@@ -39,11 +40,11 @@ def remedy_line(file: RemedyFile) -> RemedyLine:
         state=remedy.state,
         outcome=remedy.outcome,
         expected_per_day=proposal.saving.mid,
-        saved_low=sum(one.saved_low_nanos for one in counted),
-        saved_mid=sum(one.saved_mid_nanos for one in counted),
-        saved_high=sum(one.saved_high_nanos for one in counted),
-        cash_saved_mid=sum(one.cash_saved_mid_nanos for one in counted),
-        measured_seconds=round(sum(one.window.seconds for one in counted)),
+        saved_low=saved.low,
+        saved_mid=saved.mid,
+        saved_high=saved.high,
+        cash_saved_mid=saved.cash_mid,
+        measured_seconds=saved.seconds,
         decided_at=file.decision.decided_at if file.decision else None,
         applied_at=_applied_at(file),
         note=_note(file),
@@ -91,15 +92,6 @@ def began_in(line: IncidentLine, week: Window) -> bool:
 def is_loss(line: IncidentLine) -> bool:
     """Whether its excess was lost: planned spend, growth and faulty telemetry are shown, but are no loss."""
     return line.planned is None and line.cause not in _NOT_LOST
-
-
-def without_overlap(verifications: Sequence[Verification]) -> list[Verification]:
-    """The newest verification of each span of time: a window that was measured again counts once."""
-    kept: list[Verification] = []
-    for one in sorted(verifications, key=lambda each: (each.at, each.window.end), reverse=True):
-        if all(one.window.end <= other.window.start or other.window.end <= one.window.start for other in kept):
-            kept.append(one)
-    return kept
 
 
 def _first_ruling(file: RemedyFile) -> Ruling | None:

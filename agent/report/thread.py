@@ -85,7 +85,10 @@ def _cause(finding: Finding | None) -> str:
         return "not investigated yet"
     best = finding.causes[0]
     sure = f"{wording.cause_text(best.cause)}, {best.confidence:.0%} sure"
-    return " ".join(part for part in (f"{sure}: {best.because}" if best.because else sure, finding.review) if part)
+    # Which agent and which tool, where a trace tells and the cause is about it.
+    steps = [one.says for one in finding.evidence if one.query == "steps" and one.id in best.supported_by]
+    parts = (f"{sure}: {best.because}" if best.because else sure, *steps, finding.review)
+    return " ".join(part for part in parts if part)
 
 
 def _drivers(finding: Finding | None) -> tuple[str, ...]:
@@ -129,7 +132,7 @@ def _status(file: ThreadFile, zone: ZoneInfo) -> str:
         return f"Waits for a decision until {wording.time_text(proposal.expires_at, zone)}. May decide: {who}{quorum}"
     if remedy.state == "observed":
         return f"Only observed: nothing was changed ({_rule(file.ruling)})"
-    return f"{_decided(file.decision, zone)}{_stands(remedy, zone)}"
+    return f"{_decided(file.decision, zone)}{_stands(remedy, file.decision, zone)}"
 
 
 def _decided(decision: Decision | None, zone: ZoneInfo) -> str:
@@ -141,11 +144,11 @@ def _decided(decision: Decision | None, zone: ZoneInfo) -> str:
     return f"{outcome}{by}, {wording.time_text(decision.decided_at, zone)}{reason}"
 
 
-def _stands(remedy: Remedy, zone: ZoneInfo) -> str:
+def _stands(remedy: Remedy, decision: Decision | None, zone: ZoneInfo) -> str:
     """Where it stands beyond the decision."""
     if remedy.state == "closed":
-        decided = ("approved", "rejected", "approval_expired", "withdrawn", None)
-        return "" if remedy.outcome in decided else f". {wording.OUTCOMES[remedy.outcome].capitalize()}"
+        decided = None if decision is None else decision.outcome
+        return "" if remedy.outcome in (None, decided) else f". {wording.OUTCOMES[remedy.outcome].capitalize()}"
     if remedy.revert_reason is not None:
         return ". Being undone"
     until = f", until {wording.time_text(remedy.lease_ends_at, zone)}" if remedy.lease_ends_at else ""

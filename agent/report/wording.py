@@ -78,6 +78,15 @@ _DRIVERS: dict[Driver, str] = {
 }
 
 
+def ending_text(state: RemedyState, outcome: Outcome) -> str:
+    """How a remedy ended; harm by what people have merged is not ours to revert."""
+    return (
+        "did harm, and taking it back is up to people"
+        if (state, outcome) == ("paging", "harmed")
+        else OUTCOMES[outcome]
+    )
+
+
 def cause_text(cause: Cause) -> str:
     """A cause as a title: "Agent loop"."""
     return cause.replace("_", " ").capitalize()

@@ -1,7 +1,8 @@
 """expire: at the end of its lease, see whether the gateway has dropped the change; it observes and never sends."""
 
 from agent.failpoints import Failpoint, nothing
-from agent.walk import effects, return_standing, to_closed
+from agent.handover import answer_of, answered
+from agent.walk import PACE, Pace, effects, return_standing, to_closed
 from store.errors import StorageFailed
 from store.ledger.ledger import Ledger
 from store.model.ports import Clock, GatewayReader, Unreadable
@@ -11,12 +12,18 @@ LEASE_OVER = "its lease is over"
 
 
 def expire(
-    *, claim: Claim, ledger: Ledger, reader: GatewayReader, clock: Clock, failpoint: Failpoint = nothing
+    *,
+    claim: Claim,
+    ledger: Ledger,
+    reader: GatewayReader,
+    clock: Clock,
+    pace: Pace = PACE,
+    failpoint: Failpoint = nothing,
 ) -> Remedy | None:
     """Close a claimed remedy whose change is gone, or ask for its revert; None when the claim was lost.
 
     Gone: `returned`. Somebody else's value in its place: `drifted`. Still ours, or no answer: the step revert, which
-    counts its tries, does it next.
+    counts its tries, does it next. Taken up by people: measured on, until its own time is over.
     """
     remedy = ledger.remedy(claim.remedy_id)
     proposal = None if remedy is None else ledger.proposal(remedy.remedy_id, remedy.revision)
@@ -33,9 +40,12 @@ def expire(
             for action, one in zip(effects(proposal), seen, strict=True)
         }
         failpoint("expire.observed")
-        if "ours" in found:
+        answer = answer_of(proposal, seen)
+        if answer is not None:
+            ended, note = answered(remedy, proposal, answer, now=clock(), pace=pace)
+        elif "ours" in found:
             ended, note = to_revert, LEASE_OVER
-        elif "drift" in found:
+        elif found & {"drift", "taken"}:
             ended, note = to_closed(remedy, "drifted"), f"{LEASE_OVER}; somebody else has changed the gateway since"
         else:
             ended, note = to_closed(remedy, "returned"), f"{LEASE_OVER}; the gateway has dropped it"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from agent.savings import Record, record_text
 from playbooks.direction import changes, loosens
 from playbooks.models import ALTERNATIVES, undated
 from playbooks.notify import NotifyPlaybook
@@ -46,6 +47,7 @@ def propose(
     parameters: Mapping[str, Params] | None = None,
     expires_after: timedelta = APPROVAL_TIME,
     route: Callable[[Sequence[Action]], GatewayReader | None] | None = None,
+    track_records: Mapping[str, Record] | None = None,
 ) -> list[Proposal]:
     """What could be done about a finding, by expected net benefit; doing nothing is among it where `notify` is in use.
 
@@ -65,6 +67,7 @@ def propose(
         parameters: by playbook; default: each playbook's own.
         expires_after: how long a request for approval stands.
         route: which of several gateways a plan is for; default: `reader` is the only one.
+        track_records: by playbook, what came of its earlier estimates; they lower what is believed of the next.
     """
     records = _fetch(warehouse, finding.window, finding.scope)
     # A limit acts at every hour of the week, so what is normal is asked of a whole week and not of the same hours.
@@ -97,13 +100,28 @@ def propose(
         if seen.dropped is not None:
             dropped.append(f"{playbook.name} ({seen.dropped})")
             continue
+        draft = _in_the_light_of(track_records or {}, draft)
         worths.append(worth_of(draft, finding))
         rank = round(worths[-1].net, 6)
         gateway = NO_GATEWAY if at is None else at.name
+        if at is not None and not _only_notes(draft.actions):
+            # What waits for people waits longer than a change at a gateway may stay.
+            patience = at.capabilities().patience_seconds
+            draft = draft.model_copy(update={"lease_seconds": max(draft.lease_seconds, patience)})
         made = _proposal(draft, seen, incident, gateway=gateway, rank=rank, now=now, expires_at=now + expires_after)
         proposals.append(made)
     best_first = in_order(list(zip(proposals, worths, strict=True)))
     return [_with_dropped(p, dropped) if p.playbook == NotifyPlaybook.name else p for p in best_first]
+
+
+def _in_the_light_of(track_records: Mapping[str, Record], draft: Draft) -> Draft:
+    """The draft as much to be believed as earlier estimates of its playbook came true, and saying so."""
+    record = track_records.get(draft.playbook)
+    if record is None:
+        return draft
+    assumption = f"{draft.saving.assumption}; {record_text(record)}"
+    saving = draft.saving.model_copy(update={"assumption": assumption})
+    return draft.model_copy(update={"confidence": draft.confidence * record.reliability, "saving": saving})
 
 
 def _fetch(warehouse: Warehouse, window: Window, scope: Scope) -> RecordTable:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from agent.failpoints import Failpoint, nothing
+from agent.handover import answer_of, answered
 from agent.walk import (
     PACE,
     Pace,
@@ -22,7 +23,7 @@ from agent.walk import (
 )
 from store.errors import StorageFailed
 from store.ledger.ledger import Ledger
-from store.model.ports import Actuator, Clock, GatewayReader, Observed, Unreadable
+from store.model.ports import Actuator, Clock, GatewayReader, Observed, Taken, Unreadable
 from store.model.remedy import Application, Claim, Outcome, Proposal, Remedy
 
 
@@ -40,7 +41,7 @@ def revert(
 
     Ends as no_effect, harmed or failed where that was the reason, else as returned; drifted where another value
     stands there; revert_failed, and a person is called, when the gateway refuses or does not answer
-    `pace.observations` times.
+    `pace.observations` times. What people have taken up is theirs: it goes on being measured.
     """
     remedy = ledger.remedy(claim.remedy_id)
     proposal = None if remedy is None else ledger.proposal(remedy.remedy_id, remedy.revision)
@@ -67,11 +68,15 @@ def revert(
         status, detail = _restore(run, seen, _standings(remedy, proposal, seen, now))
         if status == "lost":
             return None
-        found = _standings(remedy, proposal, [reader.observe(action) for action in effects(proposal)], now)
+        seen = [reader.observe(action) for action in effects(proposal)]
+        found, people = _standings(remedy, proposal, seen, now), answer_of(proposal, seen)
     except Unreadable as error:
-        status, detail, found = "unsure", str(error), ["ours"]
+        status, detail, found, people = "unsure", str(error), ["ours"], None
     failpoint("revert.read_back")
-    ended, application, note = _judge(remedy, intent, _Answer(status, detail, found), clock(), pace)
+    if people is None:
+        ended, application, note = _judge(remedy, intent, _Answer(status, detail, found), clock(), pace)
+    else:
+        ended, application, note = _theirs(remedy, proposal, intent, people, clock(), pace)
     written = ledger.conclude(claim, ended, application=application, note=note)
     failpoint("revert.concluded")
     return ended if written else None
@@ -133,7 +138,7 @@ def _judge(
     reason = remedy.revert_reason or "asked for"
     final: Outcome = remedy.outcome if remedy.outcome in ("no_effect", "harmed", "failed") else "returned"
     if "ours" not in found:
-        if "drift" in found and final != "failed":
+        if {"drift", "taken"} & set(found) and final != "failed":
             note = f"left alone ({reason}): somebody else has changed the gateway since"
             return to_closed(remedy, "drifted"), _outcome(intent, "drifted", note, now), note
         return to_closed(remedy, final), _outcome(intent, "reverted", reason, now), f"taken back: {reason}"
@@ -144,6 +149,13 @@ def _judge(
         return to_paging(remedy, "revert_failed"), _outcome(intent, outcome, note, now), note
     note = detail or "the gateway still holds it; looking again"
     return again, _outcome(intent, "conflict" if status == "conflict" else "unsure", note, now), note
+
+
+def _theirs(
+    remedy: Remedy, proposal: Proposal, intent: Application, people: Taken, now: datetime, pace: Pace
+) -> tuple[Remedy, Application, str]:
+    ended, note = answered(remedy, proposal, people, now=now, pace=pace, undo=True)
+    return ended, _outcome(intent, "drifted", note, now), note
 
 
 def _intent(claim: Claim, proposal: Proposal, now: datetime) -> Application:

@@ -106,6 +106,18 @@ votes = Table(
     _proposal_key(),
 )
 
+extensions = Table(
+    "extensions",
+    METADATA,
+    Column("remedy_id", String, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("ends_us", BigInteger, primary_key=True, autoincrement=False),  # the end that stood when they said so
+    Column("until_us", BigInteger, primary_key=True, autoincrement=False),  # 0: for good
+    Column("person", String, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    _proposal_key(),
+)
+
 decisions = Table(
     "decisions",
     METADATA,

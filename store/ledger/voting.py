@@ -30,7 +30,7 @@ def weigh(tx: Transaction, vote: Vote) -> Cast:
     refusal = _nobody_is_asked(tx, vote)
     if refusal is None and max(vote.at, tx.now) >= newest.expires_at:
         return _expired(tx, newest)
-    ruling = _ruling(tx, newest)
+    ruling = asked_of(tx, newest.remedy_id, newest.revision)
     refusal = refusal or _not_allowed(vote, newest, ruling)
     if refusal is not None:
         payload = {"refused": refusal, **vote.model_dump(mode="json")}
@@ -128,9 +128,9 @@ def _newest_proposal(tx: Transaction, remedy_id: str) -> Proposal | None:
     return None if body is None else Proposal.model_validate_json(body)
 
 
-def _ruling(tx: Transaction, proposal: Proposal) -> Ruling:
-    """The newest ruling of phase "proposal"; `file` writes one with every proposal."""
+def asked_of(tx: Transaction, remedy_id: str, revision: int) -> Ruling:
+    """Who must agree, and how many: the newest ruling of phase "proposal"; `file` writes one with every proposal."""
     table = tables.rulings
-    same = (table.c.remedy_id == proposal.remedy_id, table.c.revision == proposal.revision)
+    same = (table.c.remedy_id == remedy_id, table.c.revision == revision)
     wanted = select(table.c.body).where(*same, table.c.phase == "proposal").order_by(table.c.id.desc()).limit(1)
     return Ruling.model_validate_json(tx.conn.scalars(wanted).one())

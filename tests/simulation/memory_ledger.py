@@ -143,7 +143,7 @@ class MemoryLedger(MemoryDecisions, MemoryRecords, Ledger):
             undone = {"revert_reason": reason or f"undone by {by}", "due_at": self._clock()}
             return self._granted(life, undone, "revert_requested", f"It will be undone now, as {by} asked.", by)
 
-    def extend(self, remedy_id: str, *, by: str, until: datetime | None) -> Cast:
+    def extend(self, remedy_id: str, *, by: str, until: datetime | None, reason: str = "") -> Cast:
         with self._lock:
             life, now = self._lives.get(remedy_id), self._clock()
             if life is None:
@@ -152,6 +152,12 @@ class MemoryLedger(MemoryDecisions, MemoryRecords, Ledger):
                 return self._refused(life, f"It cannot be extended now: it is {life.row.state}.", by)
             if until is not None and until <= max(life.row.lease_ends_at or now, now):
                 return self._refused(life, f"{iso(until)} is not later than it lasts anyway.", by)
+            asked = [one for one in life.rulings if (one.revision, one.phase) == (life.row.revision, "proposal")]
+            people = life.extending.setdefault((life.row.revision, life.row.lease_ends_at, until), {})
+            people.setdefault(by, reason)
+            if len(people) < asked[-1].quorum:
+                self._note(by, "extension_vote", remedy_id, {"reason": reason})
+                return Cast(status="counted", decision=life.decisions.get(life.row.revision), says="Counted.")
             outcome = "made_permanent" if until is None else "extended"
             longer = {"outcome": outcome, "due_at": now, "lease_ends_at": until}
             return self._granted(life, longer, outcome, f"{outcome} by {by}.", by)

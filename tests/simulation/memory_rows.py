@@ -27,6 +27,8 @@ class Life:
     decisions: dict[int, Decision] = field(default_factory=dict)
     applications: dict[str, Application] = field(default_factory=dict)
     verifications: list[Verification] = field(default_factory=list)
+    extending: dict[tuple[int, datetime | None, datetime | None], dict[str, str]] = field(default_factory=dict)
+    """(revision, the end that stands, the end that is wanted): who wants it, and why."""
 
     def newest(self) -> Proposal:
         """The proposal of the greatest revision."""

@@ -13,7 +13,6 @@ from agent.steps.revert import revert
 from agent.steps.verify import verify
 from agent.verification import VerificationFacts
 from agent.walk import PACE, Pace, Step
-from evals.world.gateway import SimulatedGateway
 from store.ledger.ledger import Ledger
 from store.model.incident import Incident
 from store.model.ports import Clock
@@ -30,6 +29,7 @@ from store.model.remedy import (
     Vote,
 )
 from store.model.usage import Scope, Window
+from tests.checks.check_actuator import Gateway
 from tests.simulation.hand_clock import START
 
 TARGET = Scope.of(team="search", app="indexer")
@@ -141,7 +141,7 @@ class Driver(NamedTuple):
     """The remedy graph by hand: look, then the one step that it names."""
 
     ledger: Ledger
-    gateway: SimulatedGateway
+    gateway: Gateway
     clock: Clock
     facts: Callable[[], VerificationFacts | None] = lambda: WORKED
     permit: Callable[[Proposal], Ruling] = lambda _: ruling("apply")
@@ -191,7 +191,7 @@ class Driver(NamedTuple):
                     failpoint=point,
                 )
             case "expire":
-                self.steps.expire(claim=claim, ledger=ledger, reader=gateway, clock=clock, failpoint=point)
+                self.steps.expire(claim=claim, ledger=ledger, reader=gateway, clock=clock, pace=pace, failpoint=point)
             case "revert":
                 self.steps.revert(
                     claim=claim,

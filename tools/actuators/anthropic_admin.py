@@ -12,7 +12,8 @@ from store.model.remedy import Action, ActionKind, BlockKey, SetRateLimit, Setti
 from store.model.usage import NONE, Scope
 from tools.actuators.admin_api import AdminApi, Json, Refused, a_list, an_object
 from tools.actuators.settings import AnthropicAdminSettings
-from tools.actuators.slots import Mark, MarkOf, Slot, SlotGateway
+from tools.actuators.slots import Mark, MarkOf, Slot
+from tools.actuators.unmarked import UnmarkedGateway
 from tools.http import NoAnswer
 
 _RPM = "requests_per_minute"
@@ -20,18 +21,17 @@ _ORGANISATION = "/v1/organizations"
 _MOST_PAGES = 20
 
 
-class AnthropicAdmin(SlotGateway):
+class AnthropicAdmin(UnmarkedGateway):
     """Workspaces and API keys of one organisation."""
 
     name = "anthropic_admin"
     handles: ClassVar[frozenset[ActionKind]] = frozenset({"set_rate_limit", "block_key"})
-    marks = False
     permissions = ("an Admin key (sk-ant-admin...) that may write",)
 
     def __init__(self, settings: AnthropicAdminSettings, *, mark_of: MarkOf, clock: Clock) -> None:
-        super().__init__(clock=clock, spread_seconds=settings.propagation_seconds, mark_of=mark_of)
         key = settings.admin_key.get_secret_value()
-        self._api = AdminApi(settings.url, headers={"x-api-key": key, "anthropic-version": "2023-06-01"})
+        api = AdminApi(settings.url, headers={"x-api-key": key, "anthropic-version": "2023-06-01"})
+        super().__init__(api, clock=clock, spread_seconds=settings.propagation_seconds, mark_of=mark_of)
 
     def objection(self, action: Action) -> str | None:
         """A workspace with a model for a limit, a key alone for a block."""
@@ -58,19 +58,10 @@ class AnthropicAdmin(SlotGateway):
             f"ok, may read the limits of {found.get('name')}; no marker and no probe there, so a person always decides"
         )
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._api.close()
-
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _read(self, action: Action) -> Slot:
-        against = self.objection(action)
-        if against is not None:
-            raise Refused(0, against)
-        value, raw = self._key(action) if isinstance(action, BlockKey) else self._limit(action)
-        mark = self._mark_of(action)
-        return Slot(value, mark if mark and mark.value == value else None, raw)
+    def _held(self, action: Action) -> tuple[Settings, Json]:
+        return self._key(action) if isinstance(action, BlockKey) else self._limit(action)
 
     def _key(self, action: BlockKey) -> tuple[Settings, Json]:
         path = f"{_ORGANISATION}/api_keys/{quote(_dims(action.target)['key'], safe='')}"

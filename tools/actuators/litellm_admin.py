@@ -12,7 +12,8 @@ from typing import ClassVar
 from store.model.ports import Clock
 from store.model.remedy import Action, ActionKind, SetBudget, SetModelAlias, Settings
 from store.model.usage import NONE
-from tools.actuators.admin_api import AdminApi, Json, Refused, a_list, an_object
+from tools.actuators.admin_api import AdminApi, Json, Refused
+from tools.actuators.litellm_admin_models import Alias, Models
 from tools.actuators.litellm_admin_place import MARKS, Place, Places, marks_in, text_of
 from tools.actuators.litellm_admin_values import before_of, fields_of, over_budget, value_of
 from tools.actuators.settings import LiteLLMAdminSettings
@@ -38,6 +39,7 @@ class LiteLLMAdmin(SlotGateway):
         bearer = {"authorization": f"Bearer {settings.admin_key.get_secret_value()}"}
         self._api = AdminApi(settings.url, headers=bearer)
         self._places = Places(self._api)
+        self._models = Models(self._api)
 
     def objection(self, action: Action) -> str | None:
         """A target is a key, or a team; what else it names must be what that key or team always has."""
@@ -86,21 +88,25 @@ class LiteLLMAdmin(SlotGateway):
         return True
 
     def _read(self, action: Action) -> Slot:
-        against = self.objection(action)
-        if against is not None:
-            raise Refused(0, against)
         place = self._places.of(action.target)
-        value = value_of(action, place.record)
-        mark = marks_in(place).get(_slot(action))
+        alias = self._models.alias(action, place) if isinstance(action, SetModelAlias) else None
+        theirs = _theirs(action, alias)
+        value = value_of(theirs, place.record)
+        if isinstance(action, SetModelAlias) and alias is not None:
+            value = alias.read(action, value)
+        mark = marks_in(place).get(_slot(theirs))
         if mark is not None and value != mark.value and self._clock() >= mark.ends:
             mark = None  # long over, and the value is somebody else's: nothing of ours is left here
-        return Slot(value, mark, {"place": place})
+        return Slot(value, mark, {"place": place, "alias": alias})
 
     def _before(self, action: Action, slot: Slot) -> Json:
-        return before_of(action, _place(slot).record)
+        alias = slot.raw["alias"]
+        return before_of(action, _place(slot).record) if alias is None else alias.kept
 
     def _write(self, action: Action, value: Settings, mark: Mark | None, slot: Slot) -> None:
-        place = _place(slot)
+        place, alias = _place(slot), slot.raw["alias"]
+        if isinstance(action, SetModelAlias):
+            value, action = alias.written(action, value), alias.of(action)
         if mark is not None:
             self._check(action, place)
         fields = fields_of(action, value, place.record)
@@ -129,8 +135,7 @@ class LiteLLMAdmin(SlotGateway):
             for holder in (place, self._places.team_of(place)):
                 if holder is not None and not _may_use(holder.record.get("models"), action.to_model):
                     raise Refused(0, f"{holder.words} may not use {action.to_model}: every call would fail")
-            served = a_list(an_object(self._api.get("/v1/models"), "GET models").get("data"), "GET models")
-            if action.to_model not in {one.get("id") for one in served}:
+            if action.to_model not in self._models.names():
                 raise Refused(0, f"the proxy has no model {action.to_model}")
         if isinstance(action, SetBudget) and over_budget(action, place.record):
             raise Refused(0, f"{place.words} has spent that already in its period: this would block it at once")
@@ -150,6 +155,11 @@ def _place(slot: Slot) -> Place:
     place = slot.raw["place"]
     assert isinstance(place, Place)
     return place
+
+
+def _theirs(action: Action, alias: Alias | None) -> Action:
+    """The action in the proxy's words."""
+    return alias.of(action) if alias is not None and isinstance(action, SetModelAlias) else action
 
 
 def _slot(action: Action) -> str:

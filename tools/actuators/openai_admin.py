@@ -13,25 +13,25 @@ from store.model.remedy import Action, ActionKind, SetBudget, SetRateLimit, Sett
 from store.model.usage import NONE, Scope
 from tools.actuators.admin_api import AdminApi, Json, Refused, a_list, an_object
 from tools.actuators.settings import OpenAIAdminSettings
-from tools.actuators.slots import Mark, MarkOf, Slot, SlotGateway
+from tools.actuators.slots import Mark, MarkOf, Slot
+from tools.actuators.unmarked import UnmarkedGateway
 from tools.http import NoAnswer
 
 _LIMITS = (("requests_per_minute", "max_requests_per_1_minute"), ("tokens_per_minute", "max_tokens_per_1_minute"))
 _MOST_PAGES = 20
 
 
-class OpenAIAdmin(SlotGateway):
+class OpenAIAdmin(UnmarkedGateway):
     """Projects of one organisation."""
 
     name = "openai_admin"
     handles: ClassVar[frozenset[ActionKind]] = frozenset({"set_rate_limit", "set_budget"})
-    marks = False
     permissions = ("an Admin key (sk-admin-...) that may write projects",)
 
     def __init__(self, settings: OpenAIAdminSettings, *, mark_of: MarkOf, clock: Clock) -> None:
-        super().__init__(clock=clock, spread_seconds=settings.propagation_seconds, mark_of=mark_of)
         bearer = {"authorization": f"Bearer {settings.admin_key.get_secret_value()}"}
-        self._api = AdminApi(settings.url, headers=bearer)
+        api = AdminApi(settings.url, headers=bearer)
+        super().__init__(api, clock=clock, spread_seconds=settings.propagation_seconds, mark_of=mark_of)
 
     def objection(self, action: Action) -> str | None:
         """A project with a model for a limit, a project alone for a budget."""
@@ -58,19 +58,10 @@ class OpenAIAdmin(SlotGateway):
         seen = "projects" if projects else "no project"
         return f"ok, may read {seen}; no marker and no probe there, so a person always decides"
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._api.close()
-
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _read(self, action: Action) -> Slot:
-        against = self.objection(action)
-        if against is not None:
-            raise Refused(0, against)
-        value, raw = self._budget(action) if isinstance(action, SetBudget) else self._limit(action)
-        mark = self._mark_of(action)
-        return Slot(value, mark if mark and mark.value == value else None, raw)
+    def _held(self, action: Action) -> tuple[Settings, Json]:
+        return self._budget(action) if isinstance(action, SetBudget) else self._limit(action)
 
     def _limit(self, action: Action) -> tuple[Settings, Json]:
         dims = _dims(action.target)

@@ -2,13 +2,14 @@
 
 A change goes to a branch of its own, "bursar/...", never to the default branch; nothing takes effect until people
 merge it. A marker in the description says whose it is, so a repeat finds it. Taken back means closed, as long as
-nobody has edited or merged it. What people closed or merged is left alone, and not opened again during its lease.
+nobody has edited or merged it. What people closed or merged is left alone, and not opened again during its lease;
+when they did it is read, so that what a merge saves is measured from the merge on.
 """
 
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
-from store.model.ports import Capabilities, Clock, Preview, Probed
+from store.model.ports import Capabilities, Clock, Preview, Probed, Taken, Unreadable
 from store.model.remedy import Action, ActionKind, OpenIssue, OpenPullRequest, Settings
 from tools.actuators.admin_api import Json, Refused
 from tools.actuators.pull_request_host import CodeHost, Ticket
@@ -30,7 +31,7 @@ _LONGEST_TITLE, _LONGEST_BODY, _LONGEST_FILE = 250, 60_000, 500_000
 
 
 class PullRequests(SlotGateway):
-    """Pull requests and issues; `patience_days` go by before what they did is measured."""
+    """Pull requests and issues; people have `patience_days` to take one up, and it is measured from then on."""
 
     name = "pull_request"
     handles: ClassVar[frozenset[ActionKind]] = frozenset({"open_pull_request", "open_issue"})
@@ -53,8 +54,8 @@ class PullRequests(SlotGateway):
         self._patience = patience_days * _DAY
 
     def capabilities(self) -> Capabilities:
-        """What is measured waits for people: nothing changes until they merge."""
-        return super().capabilities().model_copy(update={"propagation_seconds": self._patience})
+        """Nothing changes until people merge."""
+        return super().capabilities().model_copy(update={"patience_seconds": self._patience})
 
     def objection(self, action: Action) -> str | None:
         """Only listed repositories, only allowed files, and only what people can read."""
@@ -94,9 +95,16 @@ class PullRequests(SlotGateway):
         return Preview(before=_shown(action.was), after=_shown(action.to))
 
     def probe(self, action: Action, *, marker: str) -> Probed:
-        """Whether it is open, under our marker and as we wrote it."""
-        found = super().probe(action, marker=marker)
-        return found.model_copy(update={"detail": "it is open"}) if found.status == "yes" else found
+        """Whether it is open, under our marker and as we wrote it, or people have answered it already."""
+        try:
+            held = self.observe(action)
+        except Unreadable as error:
+            return Probed(status="unsure", detail=str(error))
+        if held.taken is not None and held.taken.remedy == marker:
+            return Probed(status="yes", detail="people have answered it")
+        if (held.value, held.marker) == (action.to, marker):
+            return Probed(status="yes", detail="it is open")
+        return Probed(status="no", detail="it is not there, or not as we wrote it")
 
     # --- inside ----------------------------------------------------------------------------------------------
 
@@ -111,17 +119,18 @@ class PullRequests(SlotGateway):
         )
 
     def _read(self, action: Action) -> Slot:
-        against = self.objection(action)
-        if against is not None or not isinstance(action, OpenPullRequest | OpenIssue):
-            raise Refused(0, str(against))
+        assert isinstance(action, OpenPullRequest | OpenIssue)
         ticket, kept = self._find(action)
         if ticket is None:
             return Slot({}, None)
-        value = self._value(action, ticket) if ticket.open else {}
-        mark = mark_in(kept, value)
-        if mark is not None and not ticket.open and self._clock() >= mark.ends:
-            mark = None
-        return Slot(value, mark, {"number": ticket.number} if ticket.open else {})
+        if ticket.ended is None:
+            value = self._value(action, ticket)
+            return Slot(value, mark_in(kept, value), {"number": ticket.number})
+        mark = mark_in(kept, {})
+        if mark is None:
+            return Slot({}, None)
+        taken = Taken(remedy=mark.remedy, up=ticket.ended.up, at=ticket.ended.at)
+        return Slot({}, mark if self._clock() < mark.ends else None, {}, taken)
 
     def _find(self, action: OpenPullRequest | OpenIssue) -> tuple[Ticket | None, Json]:
         """The newest one of the slot with what its marker says; a taken back one has none and is passed over."""

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from store.model.remedy import ActionKind
 from tools.actuators.admin_api import AdminApi, Json, Refused, a_list, an_object
-from tools.actuators.pull_request_host import Ticket
+from tools.actuators.pull_request_host import Ended, Ticket
+from tools.actuators.slots import when
 from tools.http import NoAnswer
 
 _PAGE = 100
@@ -134,6 +135,16 @@ def _text(found: Json) -> str:
 
 def _ticket(found: Json) -> Ticket:
     try:
-        return Ticket(int(found["number"]), str(found["title"]), str(found["body"] or ""), found["state"] == "open")
+        return Ticket(int(found["number"]), str(found["title"]), str(found["body"] or ""), _ended(found))
     except (KeyError, TypeError, ValueError) as error:
         raise NoAnswer("GitHub's answer is not of the published shape") from error
+
+
+def _ended(found: Json) -> Ended | None:
+    """Of issues only GitHub says why they were closed; "not_planned" and "duplicate" are a no."""
+    if found["state"] == "open":
+        return None
+    if found.get("merged_at") is not None:
+        return Ended(True, when(found["merged_at"]))
+    is_issue = "head" not in found
+    return Ended(is_issue and found.get("state_reason") in (None, "completed"), when(found["closed_at"]))

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from store.model.remedy import ActionKind
 from tools.actuators.admin_api import AdminApi, Json, Refused, a_list, an_object
-from tools.actuators.pull_request_host import Ticket
+from tools.actuators.pull_request_host import Ended, Ticket
+from tools.actuators.slots import when
 from tools.http import NoAnswer
 
 _PAGE = 100
@@ -120,7 +121,17 @@ def _file(repository: str, path: str) -> str:
 
 def _ticket(found: Json) -> Ticket:
     try:
-        number, state = int(found["iid"]), str(found["state"])
-        return Ticket(number, str(found["title"]), str(found["description"] or ""), state == "opened")
+        return Ticket(int(found["iid"]), str(found["title"]), str(found["description"] or ""), _ended(found))
     except (KeyError, TypeError, ValueError) as error:
         raise NoAnswer("GitLab's answer is not of the published shape") from error
+
+
+def _ended(found: Json) -> Ended | None:
+    """GitLab does not say why an issue was closed: it is taken for done, and measuring tells whether it was."""
+    match found["state"]:
+        case "opened" | "locked":  # locked: a merge is under way
+            return None
+        case "merged":
+            return Ended(True, when(found["merged_at"]))
+        case _:
+            return Ended("source_branch" not in found, when(found["closed_at"]))

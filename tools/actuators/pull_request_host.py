@@ -1,18 +1,31 @@
 """What is asked of a code host, GitHub or GitLab."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from store.model.remedy import ActionKind
 
 
+class Ended(NamedTuple):
+    """How a pull request or an issue ended: `up` is merged, or closed as done."""
+
+    up: bool
+    at: datetime
+
+
 class Ticket(NamedTuple):
-    """A pull request or an issue."""
+    """A pull request or an issue; `ended` is None while it is open."""
 
     number: int
     title: str
     body: str
-    open: bool
+    ended: Ended | None
+
+    @property
+    def open(self) -> bool:
+        """Whether people can still take it up."""
+        return self.ended is None
 
 
 class CodeHost(Protocol):

@@ -85,4 +85,4 @@ class PullRequestSettings(_Api):
     paths: tuple[str, ...] = ()
     """Globs of the files that a pull request may change, such as "prompts/*.md"; none: issues only."""
     patience_days: int = Field(default=14, ge=1, le=90)
-    """People have so long to merge before anything is measured."""
+    """People have so long to take one up before it is closed; after a merge it is measured for as long."""

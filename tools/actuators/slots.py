@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from store.model.canonical import digest
-from store.model.ports import Applied, Capabilities, Clock, Observed, Preview, Probed, Unreadable
+from store.model.ports import Applied, Capabilities, Clock, Observed, Preview, Probed, Taken, Unreadable
 from store.model.remedy import Action, ActionKind, Settings
 from tools.actuators.admin_api import Json, Refused
 from tools.http import NoAnswer
@@ -55,6 +55,7 @@ class Slot:
     value: Settings
     mark: Mark | None
     raw: Json = field(default_factory=dict)
+    taken: Taken | None = None
 
     @property
     def version(self) -> str | None:
@@ -120,7 +121,8 @@ class SlotGateway(ABC):
             slot = self._look(action)
         except (Refused, NoAnswer) as error:
             raise Unreadable(f"reading {action.kind} of {action.target.text} at {self.name}: {error}") from error
-        return Observed(value=slot.value, marker=slot.mark.remedy if slot.mark else None, version=slot.version)
+        marker = slot.mark.remedy if slot.mark else None
+        return Observed(value=slot.value, marker=marker, version=slot.version, taken=slot.taken)
 
     def preview(self, action: Action) -> Preview:
         """Before and after in words."""
@@ -189,6 +191,9 @@ class SlotGateway(ABC):
 
     def _look(self, action: Action) -> Slot:
         """The slot; what is gone since a remedy of ours began there holds GONE, other absence is an error."""
+        against = self.objection(action)
+        if against is not None:
+            raise Refused(0, against)
         try:
             return self._read(action)
         except Refused as error:
@@ -198,7 +203,7 @@ class SlotGateway(ABC):
 
     @abstractmethod
     def _read(self, action: Action) -> Slot:
-        """The slot now; Refused or NoAnswer where it cannot be read."""
+        """The slot now, for an action to which there is no objection; Refused or NoAnswer where it cannot be read."""
 
     @abstractmethod
     def _write(self, action: Action, value: Settings, mark: Mark | None, slot: Slot) -> None:

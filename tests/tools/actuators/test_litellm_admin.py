@@ -147,11 +147,65 @@ def test_what_would_break_every_call_is_refused(proxy: JsonServer, rig: Rig) -> 
     team["models"] = ["s*"]
     assert rig.set(SetModelAlias(target=KEY, from_model="big", to_model="small")).status == "done"
     team["models"] = []
-    unknown = rig.set(SetModelAlias(target=KEY, from_model="other", to_model="tiny"))
-    assert (unknown.status, unknown.detail) == ("refused", "the proxy has no model tiny")
+    with pytest.raises(Unreadable, match="the proxy has no model tiny"):
+        rig.gateway.observe(SetModelAlias(target=KEY, from_model="other", to_model="tiny"))
     spent = rig.set(SetBudget(target=KEY, max_nanos=FIVE_USD, period="day"))
     assert spent.status == "refused"
     assert "would block it at once" in spent.detail
+
+
+OPUS, HAIKU = "claude-opus-4-5", "claude-haiku-4-5"
+SWAP = SetModelAlias(target=KEY, from_model=OPUS, to_model=HAIKU)
+
+
+@pytest.mark.parametrize("small", [HAIKU, f"anthropic/{HAIKU}", f"anthropic/{HAIKU}-20251001", f"bedrock/eu/{HAIKU}"])
+def test_a_plan_may_name_what_providers_call_a_model(proxy: JsonServer, rig: Rig, small: str) -> None:
+    """The alias leads between the proxy's own groups, and reads as the plan says; a group of two models is neither."""
+    state, key = proxy.stand_in, _key(proxy)
+    assert isinstance(state, LiteLLMKeys)
+    state.behind = [("big", f"anthropic/{OPUS}"), ("small", small), ("mixed", f"anthropic/{HAIKU}"), ("mixed", "x/y")]
+    plan = rig.plan(SWAP)
+    assert rig.set(plan).status == "done"
+    assert key["aliases"] == {"big": "small"}
+    assert (rig.gateway.observe(plan).value, rig.gateway.observe(plan).marker) == (plan.to, MINE)
+    assert rig.set(plan, key="rem-1:2:apply").status == "done"
+    # The operator names a second group of it, or takes the first one away: what we set is known all the same.
+    state.behind = [*state.behind, ("tiny", f"anthropic/{HAIKU}")] if small == HAIKU else []
+    assert rig.gateway.observe(plan).value == plan.to
+    assert rig.unset(plan).status == "done"
+    assert key["aliases"] == {}
+
+
+def test_an_alias_that_stands_there_comes_back(proxy: JsonServer, rig: Rig) -> None:
+    """A person's own alias of the same group, in the proxy's words."""
+    state, key = proxy.stand_in, _key(proxy)
+    assert isinstance(state, LiteLLMKeys)
+    state.behind, key["aliases"] = [("big", OPUS), ("small", HAIKU)], {"big": "middle"}
+    plan = rig.plan(SWAP)
+    assert plan.was == {"from_model": OPUS, "to_model": "middle", "percent": None}
+    assert rig.set(plan).status == "done"
+    assert key["aliases"] == {"big": "small"}
+    assert rig.unset(plan).status == "done"
+    assert key["aliases"] == {"big": "middle"}
+
+
+@pytest.mark.parametrize(
+    ("behind", "why"),
+    [
+        ([("small", HAIKU), ("tiny", HAIKU)], f"{HAIKU} answers the model groups small, tiny"),
+        ([("big", OPUS), ("huge", OPUS), ("small", HAIKU)], f"{OPUS} answers the model groups big, huge"),
+        ([("mixed", HAIKU), ("mixed", OPUS)], f"the proxy has no model {HAIKU}"),
+    ],
+)
+def test_an_ambiguous_model_is_refused(proxy: JsonServer, rig: Rig, behind: list[tuple[str, str]], why: str) -> None:
+    """When the plan is made and when it is sent; nothing is changed."""
+    state = proxy.stand_in
+    assert isinstance(state, LiteLLMKeys)
+    state.behind = behind
+    with pytest.raises(Unreadable, match=why):
+        rig.gateway.observe(SWAP)
+    sent = rig.gateway.apply(SWAP, marker=MINE, idempotency_key="k", expected_version=None, expires_at=rig.ends())
+    assert (sent.status, why in sent.detail, _key(proxy)["aliases"]) == ("refused", True, {})
 
 
 @pytest.mark.parametrize(

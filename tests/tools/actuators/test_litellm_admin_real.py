@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
+from store.model.ports import Unreadable
 from store.model.remedy import Action, BlockKey, SetBudget, SetModelAlias, SetRateLimit, Settings
 from store.model.usage import Scope
 from tests.checks.check_actuator import MINE, OTHER_VALUE, CheckActuator, Plans, Rig
@@ -120,3 +121,22 @@ def test_a_teams_alias_is_stored_at_once_and_met_within_a_minute(
         time.sleep(2)  # nothing tells when a proxy forgets what it remembers of a key
     rig.clock.move(rig.gateway.capabilities().propagation_seconds)
     assert rig.gateway.probe(swap, marker=MINE).status == "yes"
+
+
+def test_a_plan_in_the_providers_words_meets_traffic(litellm_db: LiteLLMWithDatabase, door: JsonServer) -> None:
+    """The proxy's own list of deployments tells which groups are meant; a group of the same model makes it refuse."""
+    rig = rig_of(litellm_db, door, keys=True)
+    _, team_id = litellm_db.new_team()
+    alias, secret = litellm_db.new_key(team_id=team_id)
+    swap = SetModelAlias(target=Scope.of(api_key_id=alias), from_model="claude-opus-4-5", to_model="claude-haiku-4-5")
+    plan = rig.plan(swap)
+    assert rig.set(plan).status == "done"
+    assert litellm_db.chat(secret, BIG).headers["x-litellm-model-group"] == SMALL
+    assert (rig.gateway.observe(plan).value, rig.gateway.observe(plan).marker) == (plan.to, MINE)
+    twin = {"model_name": "haiku-twin", "litellm_params": {"model": "anthropic/claude-haiku-4-5", "api_key": "x"}}
+    made = litellm_db.admin("POST", "/model/new", twin)
+    assert rig.unset(plan).status == "done"
+    assert litellm_db.chat(secret, BIG).headers["x-litellm-model-group"] == BIG
+    with pytest.raises(Unreadable, match="answers the model groups claude-small, haiku-twin"):
+        rig.gateway.observe(swap)
+    litellm_db.admin("POST", "/model/delete", {"id": str(made["model_info"]["id"])})

@@ -103,7 +103,7 @@ def test_it_goes_to_a_branch_and_waits_for_people(site: Site, rig: Rig) -> None:
     assert "@ann" not in paper.body
     assert not any(line.startswith("/") for line in paper.body.splitlines())
     assert paper.body.count("<!-- bursar") == 1
-    assert rig.gateway.capabilities().propagation_seconds == 14 * 86_400
+    assert rig.gateway.capabilities().patience_seconds == 14 * 86_400
     assert rig.unset(PULL).status == "done"
     assert (paper.state, list(site.repo.branches)) == ("closed", ["main"])
 
