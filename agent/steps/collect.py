@@ -10,7 +10,7 @@ from store.model.amendment import AS_SAID, Amendment
 from store.model.ports import ColumnSource, Source, Warehouse
 from store.model.span import SourceRow, Span
 from store.model.usage import Intake, Quarantined, Role, UsageRecord
-from store.model.usage_batch import DELIVERY_ROWS, Delivery, UsageBatch, batch_of
+from store.model.usage_batch import ROW_GROUP, Delivery, UsageBatch, batch_of
 from store.price_batch import batch_keys, price_batch
 from store.prices import PriceBook
 from store.usage.columns import coded
@@ -89,7 +89,7 @@ def _by_rows(rows: Iterable[SourceRow]) -> Iterator[Delivery]:
                 spans.append(row)
             else:
                 rejected.append(row)
-            if len(records) + len(spans) + len(rejected) >= DELIVERY_ROWS:
+            if len(records) + len(spans) + len(rejected) >= ROW_GROUP:
                 yield delivery()
                 records, rejected, spans = [], [], []
     except BadInput:

@@ -9,7 +9,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 
 
 def ingest(
-    rows: Annotated[int, typer.Option(min=1_000, help="Calls in the log.")] = 983_040,
+    rows: Annotated[int, typer.Option(min=1_000, help="Calls in the log.")] = 1_966_080,
     json_: Json = False,
 ) -> None:
     """Benchmark taking a log in, beside decoding and appending alone and SQLAlchemy; 1 if a target is missed."""

@@ -16,8 +16,10 @@ from store.model.usage import Quarantined, UsageRecord
 ABSENT = -(2**63)
 """Stands in a column of amounts for an amount that is not known."""
 
-DELIVERY_ROWS = 122_880
-"""How many rows go together: DuckDB writes whole row groups of this many straight to disk, at half the cost."""
+ROW_GROUP = 122_880
+"""DuckDB writes whole groups of so many rows straight to disk, at half the cost."""
+DELIVERY_ROWS = 2 * ROW_GROUP
+"""How many rows go together as columns: two groups are written by two threads at once."""
 
 _HINTS = get_type_hints(UsageRecord)
 NUMBER_FIELDS = frozenset(name for name, hint in _HINTS.items() if hint in (int, int | None))

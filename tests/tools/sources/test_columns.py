@@ -140,16 +140,16 @@ def test_lines_of_all_kinds(tmp_path: Path) -> None:
 def test_deliveries_are_whole_row_groups(tmp_path: Path) -> None:
     """Whatever the blocks: plain rows go by exactly as many as the store writes at once, in order, none lost."""
     path = tmp_path / "usage.jsonl"
-    odd = {5, 70_000, 130_000}
+    odd = {5, 140_000, 260_000}
     with path.open("w") as file:
-        for number in range(130_001):
+        for number in range(260_001):
             ended = '"2025-11-19T00:00:00Z"' if number in odd else "1763510400.5"
             file.write(f'{{"id":"call-{number}","endTime":{ended},"prompt_tokens":{number}}}\n')
     found = list(LiteLLMSource(name="gateway", clock=at()).deliveries([path]))
     plain = [delivery.batch for delivery in found if delivery.batch.rows > len(odd)]
-    assert [batch.rows for batch in plain] == [DELIVERY_ROWS, 130_001 - len(odd) - DELIVERY_ROWS]
+    assert [batch.rows for batch in plain] == [DELIVERY_ROWS, 260_001 - len(odd) - DELIVERY_ROWS]
     tokens = np.concatenate([batch.number("input_uncached") for batch in plain]).tolist()
-    assert tokens == [number for number in range(130_001) if number not in odd]
+    assert tokens == [number for number in range(260_001) if number not in odd]
     alone = [record for delivery in found if delivery.batch.rows <= len(odd) for record in _records([delivery])[0]]
     assert sorted(record.input_uncached for record in alone) == sorted(odd)
     assert found[-1].bytes_read == path.stat().st_size
