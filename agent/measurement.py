@@ -43,12 +43,20 @@ def totals(warehouse: Warehouse, window: Window, scope: Scope) -> Totals:
     )
 
 
-def by_sibling(warehouse: Warehouse, window: Window, dimension: str, around: Scope) -> dict[str, int]:
-    """Nano-USD by value of the dimension, within the scope around."""
+class Sibling(NamedTuple):
+    """What a sibling scope spent and asked."""
+
+    nanos: int
+    requests: int
+
+
+def by_sibling(warehouse: Warehouse, window: Window, dimension: str, around: Scope) -> dict[str, Sibling]:
+    """Spend and requests by value of the dimension, within the scope around."""
     cube = warehouse.cube(window, bucket_seconds=BUCKET_SECONDS, dims=(dimension,), scope=around)
-    sums = np.zeros(len(cube.values[dimension]), dtype=np.int64)
-    np.add.at(sums, cube.codes[dimension], cube.measures["cost_nanos"])
-    return {name: int(nanos) for name, nanos in zip(cube.values[dimension], sums, strict=True)}
+    sums = np.zeros((2, len(cube.values[dimension])), dtype=np.int64)
+    for at, measure in enumerate(("cost_nanos", "requests")):
+        np.add.at(sums[at], cube.codes[dimension], cube.measures[measure])
+    return {name: Sibling(*map(int, of)) for name, of in zip(cube.values[dimension], sums.T, strict=True)}
 
 
 def _relative_error(window: Window, slots: npt.NDArray[np.int64], nanos: npt.NDArray[np.int64]) -> float:

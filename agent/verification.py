@@ -18,7 +18,8 @@ from store.model.remedy import (
 from store.model.usage import Window
 
 LIMITS: frozenset[ActionKind] = frozenset({"set_rate_limit", "set_session_cap", "block_key"})
-"""Actions that refuse requests; their counterfactual counts attempts."""
+"""Actions that refuse requests: what would have been asked without them is not known. All others answer as many
+requests as there are, at another cost of each."""
 
 MAX_UNPRICED_SHARE = 0.02
 """With more requests without a price than this, spend cannot be judged."""
@@ -37,9 +38,9 @@ class VerificationFacts(NamedTuple):
     """Measured for the scope of a remedy. Nano-USD, counts, seconds; windows after and before it took effect.
 
     `attempts` counts all requests, `refused` those that a remedy of ours refused, `retries` those with attempt > 1.
-    `baseline_nanos_per_hour`: the normal spend of the scope. `control_ratio`: spend rate of untouched sibling scopes
-    now over before, None where there are none. `spread`: relative half-width of the 90 % interval of the run-rate
-    before (and of the controls). Harm metrics are absent where they cannot be told.
+    `baseline_nanos_per_hour`: the normal spend of the scope. `control_ratio`: the cost of a request of untouched
+    sibling scopes now over before, None where there are none. `spread`: relative half-width of the 90 % interval of the
+    run-rate before (and of the controls). Harm metrics are absent where they cannot be told.
     """
 
     seconds: float
@@ -62,42 +63,46 @@ class VerificationFacts(NamedTuple):
     harm_after: Mapping[HarmMetric, float]
 
 
-def own_attempts(facts: VerificationFacts) -> int:
-    """Attempts in the window without the retries that our own refusals caused.
+def own_attempts(facts: VerificationFacts, *, limits: bool = True) -> int:
+    """Attempts in the window without the retries that the remedy caused: those above the share that was normal before.
 
-    Retries above the share that was normal before, and at most as many as we refused.
+    Of a limit at most as many as it refused; what is no limit causes them by answers that fail.
     """
     served_before = facts.before_attempts - facts.before_refused
     normal = facts.before_retries / served_before if served_before > 0 else 0.0
     extra = facts.retries - round(normal * (facts.attempts - facts.refused))
-    return facts.attempts - max(0, min(facts.refused, extra))
+    return facts.attempts - max(0, min(facts.refused, extra) if limits else extra)
 
 
 def counterfactual_nanos(facts: VerificationFacts, *, limits: bool) -> int:
     """What the window would have cost without the remedy.
 
-    The smaller of two: the attempts that were made, and those to be expected from the run-rate before (for what is
-    no limit: times the control ratio); times the cost of a served request before. For what is no limit the attempts
-    bound it too, so that a spike that ended by itself is never counted as saved.
+    The attempts that were made, at the cost of a served request before. For a limit, which changes how often is asked,
+    no more than the run-rate before. For all else times the control ratio: what became dearer everywhere is not the
+    remedy's doing. A spike that ended by itself is never counted as saved: its attempts are gone.
     """
     served_before = facts.before_attempts - facts.before_refused
     if served_before <= 0 or facts.before_seconds <= 0:
         return 0
-    by_rate = facts.before_nanos * facts.seconds / facts.before_seconds
-    if not limits:
-        by_rate *= 1.0 if facts.control_ratio is None else facts.control_ratio
-    by_attempts = facts.before_nanos * own_attempts(facts) / served_before
-    return round(min(by_rate, by_attempts))
+    by_attempts = facts.before_nanos * own_attempts(facts, limits=limits) / served_before
+    if limits:
+        return round(min(by_attempts, _by_rate(facts)))
+    return round(by_attempts * (1.0 if facts.control_ratio is None else facts.control_ratio))
+
+
+def _by_rate(facts: VerificationFacts) -> float:
+    return facts.before_nanos * facts.seconds / facts.before_seconds
 
 
 def verify_facts(facts: VerificationFacts | None, *, proposal: Proposal, window: Window, at: datetime) -> Verification:
     """Judge a remedy over a window: worked, no_effect, harmed or inconclusive.
 
     No data, NaN, or too many requests without a price: inconclusive, never success. A guard that is broken: harmed,
-    whatever was saved. The share of the excess that is gone is taken between the run-rate before (times the control
-    ratio for what is no limit) and the baseline; its interval, like that of the saving, is the spread of the
+    whatever was saved. The share of the excess that is gone is taken between the run-rate before (for what is no limit:
+    the counterfactual) and the part of it that is normal; its interval, like that of the saving, is the spread of the
     run-rate. worked: the share reaches `min_reduction` and its lower end is above 0; for limits something must have
-    been refused, else the spike ended by itself. no_effect: even the upper end misses `min_reduction`.
+    been refused, and for all else there must be more than normal traffic, else the spike ended by itself. no_effect:
+    even the upper end misses `min_reduction`.
     """
     limits = any(action.kind in LIMITS for action in proposal.actions)
     counterfactual, harm = None, {}
@@ -180,11 +185,10 @@ def _judge(
     untold = [guard.metric for guard in check.harm if guard.metric not in harm]
     if untold and facts.attempts > facts.refused:
         return "inconclusive", f"{untold[0]} cannot be told from {facts.attempts - facts.refused} served requests"
-    ratio = 1.0 if limits or facts.control_ratio is None else facts.control_ratio
-    expected = facts.before_nanos * facts.seconds / facts.before_seconds * ratio
-    excess = expected - facts.baseline_nanos_per_hour * facts.seconds / 3600 * ratio
-    if excess <= 0:
-        return "inconclusive", "there was no excess left to remove"
+    found = _expected(facts, limits, counterfactual)
+    if isinstance(found, str):
+        return "inconclusive", found
+    expected, excess = found
     gone = (expected - facts.actual_nanos) / excess
     half = facts.spread * expected / excess
     says = (
@@ -200,6 +204,18 @@ def _judge(
     if gone + half < check.min_reduction:
         return "no_effect", says
     return "inconclusive", says
+
+
+def _expected(facts: VerificationFacts, limits: bool, counterfactual: int) -> tuple[float, float] | str:
+    """What was to be expected and the excess in it; or why there is nothing to judge."""
+    by_rate, normal = _by_rate(facts), facts.baseline_nanos_per_hour * facts.seconds / 3600
+    if normal >= by_rate:
+        return "there was no excess left to remove"
+    if limits:
+        return by_rate, by_rate - normal
+    if counterfactual <= normal:
+        return "the spike ended by itself: what is asked now costs no more than normal"
+    return counterfactual, counterfactual * (1 - normal / by_rate)
 
 
 _INCONCLUSIVE: VerificationOutcome = "inconclusive"

@@ -87,7 +87,10 @@ def _baseline(warehouse: Warehouse, incident: Incident, scope: Scope) -> int:
 def _controls(
     warehouse: Warehouse, window: Window, before: Window, scope: Scope, touched: Sequence[Scope]
 ) -> tuple[float | None, float]:
-    """Spend rate of the untouched siblings now over before, and its relative error; (None, 0) without siblings."""
+    """Cost of a request of the untouched siblings now over before, and its relative error; (None, 0) without any.
+
+    Weighted by what they spent before; a sibling with fewer than MIN_SERVED requests in either window tells nothing.
+    """
     dimension = "app" if scope.get("app") is not None else "team"
     mine = scope.get(dimension)
     if mine is None:
@@ -95,20 +98,19 @@ def _controls(
     place = scope.get("environment")
     around = Scope.of(environment=place) if place is not None else Scope()
     now = by_sibling(warehouse, window, dimension, around)
-    then = by_sibling(warehouse, before, dimension, around)
-    names = [
-        name
-        for name, nanos in then.items()
-        if name != mine and nanos > 0 and not any(other.get(dimension) == name for other in touched)
+    pairs = [
+        (then, now[name])
+        for name, then in by_sibling(warehouse, before, dimension, around).items()
+        if name != mine and name in now and not any(other.get(dimension) == name for other in touched)
     ]
-    base = sum(then[name] for name in names)
-    if base == 0:
+    told = [(a, b) for a, b in pairs if a.nanos > 0 and min(a.requests, b.requests) >= MIN_SERVED]
+    if not told:
         return None, 0.0
-    scale = before.seconds / window.seconds
-    ratios = np.array([now.get(name, 0) / then[name] * scale for name in names])
-    weights = np.array([then[name] / base for name in names])
-    ratio = float(sum(now.get(name, 0) for name in names) / base * scale)
-    if len(names) < 2 or ratio <= 0:
+    base = sum(then.nanos for then, _ in told)
+    ratios = np.array([b.nanos / b.requests * a.requests / a.nanos for a, b in told])
+    weights = np.array([then.nanos / base for then, _ in told])
+    ratio = float((weights * ratios).sum())
+    if len(told) < 2 or ratio <= 0:
         return (ratio, 0.0) if ratio > 0 else (None, 0.0)
     variance = float((weights**2 * (ratios - ratio) ** 2).sum())
     return ratio, sqrt(variance) / ratio

@@ -61,10 +61,25 @@ def test_retries_that_our_refusals_caused_are_left_out() -> None:
 
 
 def test_the_controls_carry_what_is_no_limit() -> None:
-    """Where the siblings halved, half was to be expected anyway."""
+    """Where a request of the siblings became half as dear, half was to be expected anyway."""
     facts = WORKED._replace(refused=0, control_ratio=0.5)
     assert counterfactual_nanos(facts, limits=False) == 50 * USD
     assert counterfactual_nanos(facts, limits=True) == 100 * USD
+
+
+def test_what_answers_every_request_is_judged_by_the_request() -> None:
+    """Twice the traffic at half the cost of a request: half of twice the spend is saved, though as much is spent."""
+    busier = WORKED._replace(attempts=2000, refused=0, actual_nanos=100 * USD)
+    found = judge(busier, ALIAS)
+    assert (found.outcome, found.counterfactual_nanos) == ("worked", 200 * USD)
+    assert judge(busier).outcome == "no_effect", "a limit has to answer for how often is asked"
+
+
+def test_retries_of_answers_that_fail_are_not_asked_for() -> None:
+    """A cheaper model that cannot do the work makes callers try again: that is no traffic that it saved on."""
+    failing = WORKED._replace(attempts=1500, refused=0, retries=500)
+    assert own_attempts(failing, limits=False) == 1000
+    assert counterfactual_nanos(failing, limits=False) == 100 * USD
 
 
 def test_a_spike_that_ended_by_itself_is_not_claimed() -> None:

@@ -79,9 +79,10 @@ def test_counts_both_sides_of_the_moment_it_took_effect(warehouse: DuckDBWarehou
 
 
 def test_untouched_siblings_are_the_controls(warehouse: DuckDBWarehouse) -> None:
-    """The sibling halved; one that another remedy touches does not count, nor does the target."""
+    """A sibling's request costs half; what another remedy touches, too few requests and the target do not count."""
     warehouse.append(calls(HOUR_BEFORE, 60) + calls(START, 60))
-    warehouse.append(calls(HOUR_BEFORE, 40, app="chat") + calls(START, 20, app="chat"))
+    warehouse.append(calls(HOUR_BEFORE, 40, app="chat") + calls(START, 80, app="chat", usd=0.5))
+    warehouse.append(calls(HOUR_BEFORE, 40, app="rare") + calls(START, 9, app="rare", usd=9))
     warehouse.append(calls(HOUR_BEFORE, 40, app="batch") + calls(START, 400, app="batch"))
     warehouse.roll_up()
     facts = measure(
