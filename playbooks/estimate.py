@@ -20,7 +20,7 @@ from store.model.usage import CASH_MODES, RecordTable, Scope, Window
 
 _PARTS = 3
 _THIRDS = "low and high are the weakest and strongest third of that time"
-_CHANCE = "nine in ten such days lie between low and high by the chance of requests, sessions and hours"
+_CHANCE = "9 in 10 such days lie between low and high"
 
 Measure = Callable[[RecordTable], Nanos]
 """An amount for each record that the fault leaves as it is and a saving goes with, as thinking with visible output."""
@@ -183,8 +183,8 @@ def saving_per_day(
         mid=mid,
         high=high,
         cash_mid=cash * mid // max(total, 1),
-        assumption=f"replay of {case.records.rows:,} recorded requests over {seconds / HOUR:.1f} h, {goes_on}; {told}, "
-        f"low also the cautious reading of: {replayed.note}",
+        assumption=f"replay of {case.records.rows:,} recorded requests over {seconds / HOUR:.1f} h, {goes_on}; {told}; "
+        f"assumed: {replayed.note}",
     )
 
 

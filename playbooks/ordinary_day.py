@@ -87,9 +87,8 @@ def ordinary_day(
         low=min(low, int(mid * surely)),
         mid=mid,
         high=high,
-        says=f"{like.days} days of the week before with {level:.1f} times their calls, each as one of {len(chosen):,} "
-        "of the incident; nine in ten such days lie between low and high by the chance of both, low also the cautious "
-        f"reading of: {seen.note}",
+        says=f"on {like.days} days of the week before, with {level:.1f} times their calls, made as the incident's "
+        f"{len(chosen):,} are; 9 in 10 such days lie between low and high; assumed: {seen.note}",
     )
 
 

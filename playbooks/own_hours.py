@@ -51,8 +51,8 @@ def own_hours_day(
         low=min(low, cautious * times // PPM),
         mid=mid,
         high=high,
-        says=f"what goes on since {from_us(since.start_us):%H:%M} UTC keeps its own hours and its pace; nine in ten "
-        f"such days lie between low and high by chance, low also the cautious reading of: {replayed.note}",
+        says=f"what goes on since {from_us(since.start_us):%H:%M} UTC keeps its pace, day and night; 9 in 10 such days "
+        f"lie between low and high; assumed: {replayed.note}",
     )
 
 

@@ -156,4 +156,4 @@ def test_a_canary_saves_less_surely_than_everyone() -> None:
     )
     assert everyone.mid == 4 * part.mid
     assert part.low / part.mid < everyone.low / everyone.mid <= 1 <= everyone.high / everyone.mid < part.high / part.mid
-    assert "nine in ten" in part.assumption
+    assert "9 in 10" in part.assumption
