@@ -62,7 +62,7 @@ def json_value(body: bytes) -> object:
     """
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     try:
         return json.loads(body)

@@ -145,9 +145,13 @@ def check_rows_that_cannot_be_right(case: SourceCase, folder: Path) -> None:
 def check_lines_that_are_no_rows(case: SourceCase, folder: Path) -> None:
     path = folder / "usage.jsonl"
     good = json.dumps(case.good(1)).encode()
-    path.write_bytes(b"\n".join([good, b"{broken", b"[1, 2]", b'"text"', b"\xff\xfe", b"", b"[" * 5_000, good[:-5]]))
+    path.write_bytes(
+        b"\n".join(
+            [good, b"{broken", b"[1, 2]", b'"text"', b"\xff\xfe", b'{"a": "\xff"}', b"", b"[" * 5_000, good[:-5]]
+        )
+    )
     warehouse = open_duckdb(None, clock=at())
-    assert taken(case, path, into=warehouse) == Intake(accepted=1, quarantined=6)
+    assert taken(case, path, into=warehouse) == Intake(accepted=1, quarantined=7)
     assert all("not a JSON object" in row.reason for row in warehouse.quarantined())
     warehouse.close()
 

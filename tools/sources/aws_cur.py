@@ -89,6 +89,6 @@ def _map(value: object) -> Object:
     if isinstance(value, str):
         try:
             value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return {}
     return {str(name): one for name, one in value.items()} if isinstance(value, dict) else {}

@@ -192,7 +192,7 @@ def _opened(path: Path) -> BinaryIO:
 def _decoded(content: bytes) -> object:
     try:
         return msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     try:
         return json.loads(content)  # Python's own writers put NaN and Infinity into JSON

@@ -249,6 +249,6 @@ def _json(value: object) -> Object:
     if isinstance(value, str):
         try:
             value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}

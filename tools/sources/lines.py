@@ -193,7 +193,7 @@ def json_row(line: bytes) -> dict[str, object] | Unreadable:
     """The object that a line is."""
     try:
         row = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         row = _lenient(line)
     if isinstance(row, dict):
         return row

@@ -177,7 +177,7 @@ def _loads(value: object) -> object:
         return value
     try:
         return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):  # half a character, or nested without end
+    except (ValueError, RecursionError):  # half a character, or nested without end
         return None
 
 

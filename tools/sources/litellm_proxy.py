@@ -228,7 +228,7 @@ class ProxyHistory:
             raise NoAnswer(f"{path} answers {answer.status}{_message(answer)}")
         try:
             found = msgspec.json.decode(answer.body)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise NoAnswer(f"{path} answers what is not JSON; is this LiteLLM?") from None
         if not isinstance(found, shape):
             raise NoAnswer(f"{path} answers something else than LiteLLM does")
@@ -261,7 +261,7 @@ def _whole_days(window: Window) -> Window:
 def _message(answer: Answer) -> str:
     try:
         found = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return ""
     said = at(found, "error.message") or at(found, "detail.error") or at(found, "detail")
     return f" ({said[:160]})" if isinstance(said, str) else ""

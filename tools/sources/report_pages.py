@@ -163,7 +163,7 @@ class ReportPuller:
             raise BadInput(f"{what}: answered {answer.status}; check the base URL and the organisation's plan")
         try:
             found = msgspec.json.decode(answer.body)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise NoAnswer(f"{what}: the answer is not JSON: {error}") from error
         if not isinstance(found, dict):
             raise NoAnswer(f"{what}: the answer is not a page of a report")

@@ -191,6 +191,7 @@ def test_the_callbacks_token_opens_nothing_of_the_guard(here: Here) -> None:
         (b"", "", 400, "not JSON"),
         (b"{", "", 400, "not JSON"),
         (b"\xff\xfe\x00", "", 400, "not JSON"),
+        (b'[{"id": "\xff"}]', "", 400, "not JSON"),
         (b"7", "", 400, "expected a JSON array"),
         (b'{"records": 7}', "", 400, "expected a JSON array"),
         (b"[" * 100_000, "", 400, "not JSON"),

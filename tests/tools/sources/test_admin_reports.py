@@ -169,6 +169,9 @@ def test_what_cannot_be_waited_out_is_told() -> None:
         rig.stand_in.faults += [Fault(200, body="<html>")]
         with pytest.raises(NoAnswer, match="not JSON"):
             rig.records()
+        rig.stand_in.faults += [Fault(200, body="[" * 100_000)]
+        with pytest.raises(NoAnswer, match="not JSON"):
+            rig.records()
         rig.stand_in.faults += [Fault(200, body="[]")]
         with pytest.raises(NoAnswer, match="not a page"):
             rig.records()

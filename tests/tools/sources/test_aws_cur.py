@@ -120,3 +120,10 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     path.write_text("lineItem/UsageType,lineItem/UnblendedCost\nx,1\n")
     with pytest.raises(BadInput, match=r"not an AWS CUR 2\.0 report: no column line_item_unblended_cost"):
         list(FocusSource(name="cur", clock=at(), rows=cur_rows).read([path]))
+
+
+@pytest.mark.parametrize("tags", ["[" * 100_000, "{", "null"])
+def test_tags_that_are_no_object_cost_no_row(tmp_path: Path, tags: str) -> None:
+    """Whoever writes tags cannot stop a bill from being read."""
+    found, _ = _records(tmp_path, _line("USE1-Claude4.5Sonnet-input-tokens", 1.5, resource_tags=tags))
+    assert [one.input_uncached for one in found] == [1_500]

@@ -10,7 +10,7 @@ import pytest
 
 from agent.steps.collect import collect
 from store.errors import BadInput
-from store.model.usage import Intake, Quarantined, UsageRecord
+from store.model.usage import NONE, Intake, Quarantined, UsageRecord
 from store.prices import PriceBook
 from store.usage.duckdb import open_duckdb
 from tests.checks.check_source import EVER, NOW, Row, at
@@ -226,3 +226,9 @@ def test_a_file_that_is_no_focus_dataset(tmp_path: Path) -> None:
         list(source.read([_write(tmp_path / "other.parquet", [{"a": 2}])]))
     with pytest.raises(BadInput, match=r"ends in \.csv"):
         list(source.read([tmp_path / "focus.xlsx"]))
+
+
+@pytest.mark.parametrize("tags", ["[" * 100_000, '{"team": "\\ud800', "{", "null"])
+def test_tags_that_are_no_object_cost_no_row(tmp_path: Path, tags: str) -> None:
+    """Whoever writes tags cannot stop a bill from being read."""
+    assert _one(tmp_path, Tags=tags).team == NONE
