@@ -13,7 +13,7 @@ serve: .venv/.runtime
 	@$(BIN)/bursar serve
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not exam"
+	$(BIN)/python -m pytest -n 2 -m "not exam"
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
