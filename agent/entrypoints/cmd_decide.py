@@ -177,11 +177,17 @@ def _named_proposal(ledger: Ledger, name: str) -> Proposal:
     return proposal
 
 
-def _named_remedy(ledger: Ledger, remedy_id: str) -> Remedy:
-    remedy = ledger.remedy(remedy_id)
-    if remedy is None:
-        raise BadInput(f"no remedy {remedy_id!r}; `bursar remedies` lists them")
-    return remedy
+def newest_plan(ledger: Ledger, name: str) -> tuple[Remedy, Proposal]:
+    """A remedy and its newest plan by its id; a revision behind it is passed over.
+
+    Raises:
+        BadInput: there is none.
+    """
+    remedy = ledger.remedy(name.partition("@")[0])
+    proposal = None if remedy is None else ledger.proposal(remedy.remedy_id, remedy.revision)
+    if remedy is None or proposal is None:
+        raise BadInput(f"no remedy {name!r}; `bursar remedies` lists them")
+    return remedy, proposal
 
 
 def revert(
@@ -197,18 +203,17 @@ def revert(
         raise BadInput("name one remedy, or give --all; `bursar remedies` lists those in force")
     who = person or getpass.getuser()
     with options(context).ledger() as ledger:
-        in_force = ledger.remedies(states={"verifying", "kept", "unknown"})
-        chosen = in_force if remedy_id is None else [_named_remedy(ledger, remedy_id.partition("@")[0])]
+        in_force = [r.remedy_id for r in ledger.remedies(states={"verifying", "kept", "unknown"})]
+        plans = [newest_plan(ledger, one) for one in (in_force if remedy_id is None else [remedy_id])]
+        chosen = [remedy.remedy_id for remedy, _ in plans]
         if not chosen:
             say("no remedy is in force")
             return
-        for one in chosen:
-            proposal = ledger.proposal(one.remedy_id, one.revision)
-            if proposal is not None:
-                note(undoing_text(proposal))
+        for _, proposal in plans:
+            note(undoing_text(proposal))
         if not yes:
-            typer.confirm(f"revert {', '.join(one.remedy_id for one in chosen)} as {who}?", abort=True, err=True)
-        casts = [ledger.request_revert(one.remedy_id, by=who, reason=reason) for one in chosen]
+            typer.confirm(f"revert {', '.join(chosen)} as {who}?", abort=True, err=True)
+        casts = [ledger.request_revert(one, by=who, reason=reason) for one in chosen]
     for cast in casts:
         say(cast.says)
     if any(cast.status != "decided" for cast in casts):

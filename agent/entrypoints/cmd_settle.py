@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agent.entrypoints.cmd_decide import Person, Reason, Yes
+from agent.entrypoints.cmd_decide import Person, Reason, Yes, newest_plan
 from agent.entrypoints.console import note, say
 from agent.entrypoints.options import moment, options, utc_now
 from agent.entrypoints.views import proposal_text
@@ -43,7 +43,7 @@ def extend(
     ends = None if until is None else moment(until, option="--until")
     who = person or getpass.getuser()
     with options(context).ledger() as ledger:
-        remedy, proposal = _rows(ledger, remedy_id)
+        remedy, proposal = newest_plan(ledger, remedy_id)
         barred = _barred(ledger, remedy, proposal, who)
         if barred is not None:
             say(barred)
@@ -76,7 +76,7 @@ def resolve(
         raise BadInput("resolve --unseen: say with --reason what stands at the gateway; it is kept in the audit log")
     opts = options(context)
     with opts.ledger() as ledger:
-        remedy, proposal = _rows(ledger, remedy_id)
+        remedy, proposal = newest_plan(ledger, remedy_id)
         if remedy.state != "paging":
             raise BadInput(f"{remedy_id} is {remedy.state}: nobody was called for it; `bursar status` lists those")
         barred = _barred(ledger, remedy, proposal, who, alone=keep)
@@ -94,14 +94,6 @@ def resolve(
     say(cast.says)
     if cast.status != "decided":
         raise typer.Exit(1)
-
-
-def _rows(ledger: Ledger, name: str) -> tuple[Remedy, Proposal]:
-    remedy = ledger.remedy(name.partition("@")[0])
-    proposal = None if remedy is None else ledger.proposal(remedy.remedy_id, remedy.revision)
-    if remedy is None or proposal is None:
-        raise BadInput(f"no remedy {name!r}; `bursar remedies` lists them")
-    return remedy, proposal
 
 
 def _barred(ledger: Ledger, remedy: Remedy, proposal: Proposal, who: str, *, alone: bool = False) -> str | None:
